@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker's budget for message bytes in memory. When it is used up, those who
+ * collect wait (they stop reading from their sockets); nobody is refused and
+ * nothing grows.
+ *
+ * So that waiting cannot become a deadlock: the first BUDGET_SMALL_BYTES of
+ * every message come from a quarter that large messages cannot touch, and
+ * among holders of more than that the oldest may always go on, within the
+ * reserve of one largest message.
+ */
+#ifndef BATON_CORE_BUDGET_H
+#define BATON_CORE_BUDGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/list.h"
+#include "core/loop.h"
+
+#define BUDGET_SMALL_BYTES (256 * 1024)
+
+struct budget;
+
+/* One message's share. Lies in its owner; zero-initialise. */
+struct budget_share {
+    struct budget *budget;
+    struct list_link link; /* among holders of large shares, oldest first */
+    struct list_link waiting;
+    size_t bytes;
+    size_t wanted_bytes;
+    loop_fn *on_granted;
+    void *owner;
+};
+
+struct budget *budget_create(struct loop *loop, size_t total_bytes,
+                             size_t largest_message_bytes);
+void budget_free(struct budget **budget);
+
+/* Ask for so many bytes more. True: granted. False: the share waits; on_granted
+ * runs later, once, and the bytes are then granted. A share that waits must not
+ * ask again. */
+bool budget_take(struct budget *budget, struct budget_share *share,
+                 size_t more_bytes, loop_fn *on_granted, void *owner);
+/* Give all bytes of a share back and forget its waiting. */
+void budget_give_back(struct budget_share *share);
+/* Move the bytes to another, empty share (they change their owner). */
+void budget_move(struct budget_share *from, struct budget_share *to);
+
+size_t budget_used_bytes(const struct budget *budget);
+size_t budget_total_bytes(const struct budget *budget);
+size_t budget_waiting_count(const struct budget *budget);
+/* More than half is in use: keep nothing that can be read back later. */
+bool budget_is_tight(const struct budget *budget);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Base64, hexadecimal and digests: text forms of bytes. */
+#ifndef BATON_CORE_ENCODING_H
+#define BATON_CORE_ENCODING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/text.h"
+
+/* RFC 4648, 4: with padding, no line breaks. */
+void base64_encode(struct text bytes, struct buffer *out_text);
+/* Strict: false on any foreign byte, wrong length or stray bits; *out_bytes is
+ * then unchanged. */
+bool base64_decode(struct text text, struct buffer *out_bytes);
+void hex_encode(struct text bytes, struct buffer *out_text); /* lower case */
+
+#define SHA256_SIZE 32
+void sha256(struct text bytes, uint8_t out_digest[SHA256_SIZE]);
+/* Random bytes fit for secrets. */
+void random_bytes(void *out_bytes, size_t length);
+/* Takes the same time wherever the bytes differ. */
+bool bytes_equal_constant_time(const void *a, const void *b, size_t length);
+
+#endif
