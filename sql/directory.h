@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who may do what and where things go: accounts, credentials, networks,
+ * domains, routes and suspensions, read as one consistent snapshot that a
+ * worker keeps until the next. Loaded again on NOTIFY, with polling behind it.
+ */
+#ifndef BATON_SQL_DIRECTORY_H
+#define BATON_SQL_DIRECTORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/network.h"
+#include "sql/database.h"
+
+struct directory;
+
+struct directory_account {
+    int64_t account_id;
+    const char *name;
+    const char *manager_email; /* "" if none */
+    /* Settings of `baton set`, with their defaults. */
+    bool any_sender; /* off */
+    bool delivery_reports; /* on */
+    int64_t expires_after_milliseconds; /* 4 days */
+    int priority; /* 0 normal, 1 high */
+};
+
+struct directory_credential {
+    const struct directory_account *account;
+    const char *user_name;
+    bool is_generated; /* secret: SHA-256 in hexadecimal; else crypt(5) */
+    const char *secret;
+};
+
+struct directory_route {
+    const char *destination; /* normalised domain, or "*" */
+    const char *target;
+};
+
+typedef void directory_loaded_fn(void *owner, enum database_result result,
+                                 struct directory *directory,
+                                 const struct error *error);
+/* On DATABASE_DONE the directory is the callee's: directory_free. */
+void directory_load(struct database *database, directory_loaded_fn *on_loaded,
+                    void *owner);
+void directory_free(struct directory **directory);
+
+const struct directory_account *
+directory_account_by_id(const struct directory *directory, int64_t account_id);
+/* User names are compared without regard to case. NULL: there is none. */
+const struct directory_credential *
+directory_credential(const struct directory *directory, const char *user_name);
+/* The account of the longest matching network, or NULL. */
+const struct directory_account *
+directory_account_by_network(const struct directory *directory,
+                             const struct network_address *address);
+/* Whether the account may write from this (normalised) domain. */
+bool directory_allows_domain(const struct directory *directory,
+                             const struct directory_account *account,
+                             const char *domain);
+/* The route for a (normalised) domain: its own, else "*", else NULL. */
+const struct directory_route *
+directory_route(const struct directory *directory, const char *domain);
+/* The reason if this delivery is suspended, else NULL. */
+const char *directory_suspension(const struct directory *directory,
+                                 int64_t account_id, int64_t message_id,
+                                 const char *domain);
+
+/* The keys of `baton set`, one row each: name, what it does, how it is
+ * checked. */
+struct account_setting {
+    const char *key;
+    const char *values; /* for people: "on, off" */
+    const char *initial;
+    const char *description;
+    bool (*check_value)(const char *value);
+    void (*apply)(struct directory_account *account, const char *value);
+};
+extern const struct account_setting account_settings[];
+extern const size_t account_setting_count;
+
+#endif

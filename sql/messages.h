@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* Storing and reading messages. */
+#ifndef BATON_SQL_MESSAGES_H
+#define BATON_SQL_MESSAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/text.h"
+#include "sql/batch.h"
+#include "sql/database.h"
+
+#define BODY_CHUNK_BYTES (256 * 1024)
+
+struct new_delivery {
+    int64_t delivery_id;
+    const char *recipient;
+    const char *domain;
+    unsigned notify; /* bits as in the table */
+    const char *original_recipient; /* or NULL */
+};
+
+/* A row of each table that a message is made of; instants are clock_now(). */
+struct new_message {
+    int64_t account_id;
+    int64_t message_id;
+    int64_t accepted_at;
+    int64_t expires_at;
+    const char *sender;
+    const char *from_address;
+    const char *subject;
+    const char *internet_message_id;
+    bool is_smtputf8;
+    bool has_8bit;
+    int dsn_return;
+    const char *envelope_id; /* or NULL */
+    int priority;
+    const char *client_address;
+    const char *client_name;
+    const char *protocol;
+    const char *tls; /* or NULL */
+    const char *user_name; /* or NULL */
+    struct text trace;
+    struct text transcript;
+    struct text data;
+    const struct new_delivery *deliveries;
+    size_t delivery_count;
+    /* The worker that owns the queue rows from birth; 0: born unleased, due at
+     * once. */
+    int64_t worker_id;
+    int64_t event_id; /* of the event `accepted` */
+};
+
+/* Store message, body, deliveries, queue rows and the event `accepted` in one
+ * transaction. Text that is not UTF-8 is stored with the bytes replaced.
+ * Withdrawing after the commit deletes the queue rows and marks the deliveries
+ * `withdrawn`. */
+void message_store(struct database *database, struct batch_row *row,
+                   const struct new_message *borrowed_message,
+                   batch_done_fn *on_done, void *owner);
+
+/* Read a message back for delivery. `data` and `trace` are the callee's: the
+ * callback takes them (buffer_take) or leaves them to be freed. A message whose
+ * body is gone gives DATABASE_FAILED. */
+struct message_load;
+typedef void message_loaded_fn(void *owner, enum database_result result,
+                               struct buffer *trace, struct buffer *data,
+                               const struct error *error);
+struct message_load *message_load(struct database *database,
+                                  int64_t account_id, int64_t message_id,
+                                  message_loaded_fn *on_loaded, void *owner);
+void message_load_cancel(struct message_load **load);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* What became of deliveries: attempts, events and the queue row, together. */
+#ifndef BATON_SQL_RESULTS_H
+#define BATON_SQL_RESULTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/text.h"
+#include "sql/batch.h"
+#include "sql/database.h"
+
+enum result_next {
+    RESULT_FINISHED, /* the queue row goes; state is final */
+    RESULT_RESCHEDULED, /* given back, due at next_at */
+    RESULT_KEPT, /* another host is tried at once: the lease stays */
+};
+
+/* One attempt's end. Instants are clock_now(). */
+struct delivery_result {
+    int64_t account_id;
+    int64_t message_id;
+    int64_t delivery_id;
+    int64_t worker_id; /* fencing: the queue row is touched only if it is ours */
+    enum result_next next;
+    const char *state; /* delivery.state; NULL: unchanged */
+    int64_t next_at; /* RESULT_RESCHEDULED */
+    const char *why; /* RESULT_RESCHEDULED: queue.why */
+
+    bool has_attempt; /* false: decided without trying (expired, no such
+                         domain, given back): no attempt row is written */
+    int64_t attempt_id;
+    int attempt_number; /* from 1; also written to attempt_count */
+    int64_t started_at;
+    int64_t finished_at;
+    const char *host;
+    const char *address;
+    const char *outcome;
+    const char *scope;
+    const char *step;
+    int reply_code;
+    const char *enhanced_code;
+    const char *reply;
+    const char *tls; /* or NULL */
+    int64_t queue_milliseconds;
+    int64_t connect_milliseconds;
+    int64_t transfer_milliseconds;
+    struct text transcript;
+
+    const char *event_kind; /* NULL: no event */
+    int64_t event_id;
+    const char *recipient;
+    const char *event_detail; /* a JSON object */
+
+    /* The sandbox route: the copy that would have left; empty: none. */
+    struct text sandbox_message;
+    const char *sandbox_sender;
+};
+
+/* Write attempt, event, delivery state and queue row in one transaction. */
+void result_store(struct database *database, struct batch_row *row,
+                  const struct delivery_result *borrowed_result,
+                  batch_done_fn *on_done, void *owner);
+
+/* Write an event alone (rejected before there was a message). */
+struct new_event {
+    int64_t account_id; /* 0: nobody's */
+    int64_t event_id;
+    int64_t occurred_at;
+    const char *kind;
+    int64_t message_id; /* 0: none */
+    int64_t delivery_id; /* 0: none */
+    const char *recipient; /* or NULL */
+    const char *detail; /* a JSON object */
+};
+void event_store(struct database *database, struct batch_row *row,
+                 const struct new_event *borrowed_event, batch_done_fn *on_done,
+                 void *owner);
+
+#endif
