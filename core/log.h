@@ -18,6 +18,9 @@
 
 #include "core/text.h"
 
+/* "" is how a call says that it has no fields. */
+#pragma GCC diagnostic ignored "-Wformat-zero-length"
+
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
 /* Fields that every line of an object carries; NULL parent ends the chain. */

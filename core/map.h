@@ -7,6 +7,7 @@
 #ifndef BATON_CORE_MAP_H
 #define BATON_CORE_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
