@@ -30,6 +30,9 @@ struct event_base *loop_event_base(struct loop *loop);
 void loop_post(struct loop *loop, loop_fn *fn, void *owner);
 /* Forget every posted call of this owner that has not run. */
 void loop_cancel_posts(struct loop *loop, const void *owner);
+/* Free an object at the end of the loop turn, after every call that was posted
+ * until now; at the latest in loop_free. Cannot be cancelled. */
+void loop_dispose(struct loop *loop, loop_fn *free_object, void *object);
 
 /* A timer lies in its owner's struct; zero-initialise it. */
 struct timer {
