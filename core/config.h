@@ -4,6 +4,11 @@
  * room has one table of its settings; a row is everything there is to know
  * about one. An unknown key or a bad value stops the start with file, line and
  * what was expected.
+ *
+ * The file: "[section]", "key = value", comments on lines of their own that
+ * begin with ";" or "#". A value reaches to the end of its line: ";", "#" and
+ * quotes in it are part of it. Sections and keys are read in lower case. A key
+ * stands once.
  */
 #ifndef BATON_CORE_CONFIG_H
 #define BATON_CORE_CONFIG_H
@@ -23,8 +28,10 @@ enum setting_type {
                      "4 d" */
     SETTING_BOOLEAN, /* bool: on off yes no true false */
     SETTING_CHOICE, /* int: index of the word in choices, "a|b|c" */
-    SETTING_LIST, /* const char *: any number of values, joined by '\n'; for a
-                     section whose keys are free ("[listen]"): "key=value" */
+    SETTING_LIST, /* const char *: any number of values, written with commas
+                     or blanks between them, joined by '\n'; for a section
+                     whose keys are free ("[listen]"), a line "key=value" for
+                     each, those with an empty value left out */
 };
 
 struct setting {
@@ -32,13 +39,15 @@ struct setting {
     const char *key; /* "*": every key of the section (SETTING_LIST only) */
     enum setting_type type;
     void *value; /* where it goes: a static variable of the room */
-    const char *initial; /* the default, written as in the file */
+    const char *initial; /* the default, written as in the file; NULL is "";
+                            of a "*" row: lines of "key=value" */
     const char *description; /* one line */
     int64_t minimum; /* SETTING_NUMBER, SETTING_SIZE, SETTING_SPAN */
     int64_t maximum; /* 0: no limit */
     const char *choices;
     bool is_secret; /* `baton config` shows "(set)" instead of the value */
-    /* NULL, or a further check of the written value. */
+    /* NULL, or a further check of the written value; of a list: of each of its
+     * values, for a "*" row as "key=value". */
     bool (*check_value)(const char *value, struct error *error);
 };
 
@@ -51,14 +60,18 @@ void config_add(struct config *config, const struct setting *settings,
                 size_t setting_count);
 /* Defaults, then the file (NULL: none), then the environment. All or nothing:
  * on false no variable was changed, and the error names file, line, key and
- * what was expected. May be called again to reload. */
+ * what was expected. May be called again to reload: strings stay valid until
+ * the next call that succeeds, or config_free.
+ *
+ * A "*" row of the file replaces the default rows; BATON_LISTEN_SMTP then
+ * replaces or adds the row `smtp`, and takes it away when empty. */
 bool config_load(struct config *config, const char *path,
                  struct error *error) MUST_USE;
 /* Every setting with value and origin ("default", "baton.conf:12",
  * "environment BATON_SERVER_HOSTNAME"), as a file that can be loaded again; or
- * as a JSON array. */
+ * as a JSON array. After a config_load that succeeded. */
 void config_print(const struct config *config, FILE *out, bool as_json);
-/* "section.key", "default", description … for the reference document. */
+/* Every row, as Markdown tables, for the reference document. */
 void config_print_reference(const struct config *config, FILE *out);
 
 #endif

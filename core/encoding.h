@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Base64, hexadecimal and digests: text forms of bytes. */
+/* Base64, hexadecimal, JSON strings and digests: text forms of bytes. */
 #ifndef BATON_CORE_ENCODING_H
 #define BATON_CORE_ENCODING_H
 
@@ -15,6 +15,10 @@ void base64_encode(struct text bytes, struct buffer *out_text);
  * then unchanged. */
 bool base64_decode(struct text text, struct buffer *out_bytes);
 void hex_encode(struct text bytes, struct buffer *out_text); /* lower case */
+
+/* A JSON string with its quotes (RFC 8259, 7), in ASCII only: the rest stands
+ * as \uXXXX. Bytes that are not UTF-8 are read as Latin-1. */
+void json_append_string(struct buffer *buffer, struct text bytes);
 
 #define SHA256_SIZE 32
 void sha256(struct text bytes, uint8_t out_digest[SHA256_SIZE]);

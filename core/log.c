@@ -9,12 +9,12 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/encoding.h"
 #include "core/memory.h"
 
 #define FIELDS_MAX 4096 /* formatted fields of one line; cut behind that */
@@ -142,49 +142,6 @@ static void unescape(struct text escaped, struct buffer *out_bytes) {
     }
 }
 
-/* Decode one character of well-formed UTF-8; returns its length. */
-static size_t decode_utf8(const unsigned char *bytes, uint32_t *out_character) {
-    size_t length = bytes[0] < 0x80   ? 1
-                    : bytes[0] < 0xe0 ? 2
-                    : bytes[0] < 0xf0 ? 3
-                                      : 4;
-    uint32_t character = length == 1 ? bytes[0] : bytes[0] & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        character = character << 6 | (bytes[i] & 0x3fu);
-    }
-    *out_character = character;
-    return length;
-}
-
-/* RFC 8259, section 7: beyond ASCII as \uXXXX, in surrogate pairs. */
-static void append_json_character(struct buffer *line, uint32_t character) {
-    if (character > 0xffff) {
-        uint32_t offset = character - 0x10000;
-        buffer_printf(line, "\\u%04x\\u%04x", 0xd800 + (offset >> 10),
-                      0xdc00 + (offset & 0x3ff));
-    } else if (character < 0x20 || character >= 0x7f) {
-        buffer_printf(line, "\\u%04x", character);
-    } else {
-        if (character == '"' || character == '\\') {
-            buffer_append_byte(line, '\\');
-        }
-        buffer_append_byte(line, (char)character);
-    }
-}
-
-/* Bytes that are not UTF-8 are shown as Latin-1 would show them. */
-static void append_json_string(struct buffer *line, struct text bytes) {
-    bool is_utf8 = text_is_utf8(bytes);
-    const unsigned char *data = (const unsigned char *)bytes.data;
-    buffer_append_byte(line, '"');
-    for (size_t i = 0; i < bytes.length;) {
-        uint32_t character = data[i];
-        i += is_utf8 ? decode_utf8(data + i, &character) : 1;
-        append_json_character(line, character);
-    }
-    buffer_append_byte(line, '"');
-}
-
 /* Cut one value off: quoted up to its closing quote, else up to a space. */
 static struct text take_value(struct text *rest, bool *out_is_quoted) {
     *out_is_quoted = rest->length > 0 && rest->data[0] == '"';
@@ -209,9 +166,9 @@ static void append_json_pair(struct buffer *line, struct text key,
     if (line->length > 1) {
         buffer_append_byte(line, ',');
     }
-    append_json_string(line, key);
+    json_append_string(line, key);
     buffer_append_byte(line, ':');
-    append_json_string(line, value);
+    json_append_string(line, value);
     buffer_free(&bytes);
 }
 
