@@ -16,26 +16,31 @@
 #define LABEL_MAX 63 /* RFC 1035, 2.3.4 */
 #define UNICODE_DOMAIN_MAX (4 * DOMAIN_TEXT_MAX)
 
-static bool is_8bit(char byte) {
+static bool is_8bit(char byte)
+{
     return ((unsigned char)byte & 0x80) != 0;
 }
 
-static bool is_control(char byte) {
+static bool is_control(char byte)
+{
     return (unsigned char)byte < 0x20 || byte == 0x7f;
 }
 
 /* atext of RFC 5322, 3.2.3. */
-static bool is_atom_byte(char byte) {
+static bool is_atom_byte(char byte)
+{
     return ascii_is_alnum(byte) ||
            (byte != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", byte) != NULL);
 }
 
-static bool is_domain_byte(char byte) {
+static bool is_domain_byte(char byte)
+{
     return ascii_is_alnum(byte) || byte == '-' || byte == '_' || byte == '.';
 }
 
 /* Say what the byte is that may not stand there. */
-static bool refuse_byte(struct error *error, char byte, const char *part) {
+static bool refuse_byte(struct error *error, char byte, const char *part)
+{
     if (is_8bit(byte)) {
         return error_set(error,
                          "the %s has bytes that are not ASCII; that needs the "
@@ -55,7 +60,8 @@ static bool refuse_byte(struct error *error, char byte, const char *part) {
 
 /* Measure a quoted local part, with both quotes. */
 static bool measure_quoted(struct text text, bool allow_utf8,
-                           size_t *out_length, struct error *error) {
+                           size_t *out_length, struct error *error)
+{
     static const char part[] = "quoted local part";
     for (size_t i = 1; i < text.length; i++) {
         if (text.data[i] == '"') {
@@ -74,7 +80,8 @@ static bool measure_quoted(struct text text, bool allow_utf8,
 
 /* Measure atoms with single dots between them. */
 static bool measure_dot_string(struct text text, bool allow_utf8,
-                               size_t *out_length, struct error *error) {
+                               size_t *out_length, struct error *error)
+{
     size_t length = 0;
     while (length < text.length) {
         char byte = text.data[length];
@@ -98,7 +105,8 @@ static bool measure_dot_string(struct text text, bool allow_utf8,
 }
 
 static bool measure_local(struct text text, bool allow_utf8,
-                          size_t *out_length, struct error *error) {
+                          size_t *out_length, struct error *error)
+{
     size_t length;
     bool is_quoted = text.length > 0 && text.data[0] == '"';
     if (!(is_quoted ? measure_quoted : measure_dot_string)(text, allow_utf8,
@@ -124,7 +132,8 @@ static bool measure_local(struct text text, bool allow_utf8,
 }
 
 /* "[203.0.113.9]" or "[IPv6:2001:db8::1]", nothing else (RFC 5321, 4.1.3). */
-static bool check_literal(struct text literal, struct error *error) {
+static bool check_literal(struct text literal, struct error *error)
+{
     struct network_address ignored;
     struct text inner = text_slice(literal, 1, literal.length - 1);
     bool is_v6 = text_starts_with_ignoring_case(inner, "IPv6:");
@@ -143,7 +152,8 @@ static bool check_literal(struct text literal, struct error *error) {
 }
 
 static bool measure_literal(struct text text, size_t *out_length,
-                            struct error *error) {
+                            struct error *error)
+{
     size_t end = text_find_byte(text, ']');
     if (end == text.length) {
         return error_set(error, "the address literal has no closing bracket");
@@ -154,7 +164,8 @@ static bool measure_literal(struct text text, size_t *out_length,
 
 /* A U-label may be longer in UTF-8 than its A-label, which is what the limit
  * is for; domain_normalize sees that one. */
-static bool check_label(struct text label, struct error *error) {
+static bool check_label(struct text label, struct error *error)
+{
     if (label.length == 0) {
         return error_set(error, "the domain has an empty label: it begins or "
                                 "ends with a dot or has two in a row");
@@ -171,7 +182,8 @@ static bool check_label(struct text label, struct error *error) {
     return true;
 }
 
-static bool check_labels(struct text domain, struct error *error) {
+static bool check_labels(struct text domain, struct error *error)
+{
     if (domain.length == 0) {
         return error_set(error, "the domain is missing");
     }
@@ -192,7 +204,8 @@ static bool check_labels(struct text domain, struct error *error) {
 }
 
 static bool measure_domain(struct text text, bool allow_utf8,
-                           size_t *out_length, struct error *error) {
+                           size_t *out_length, struct error *error)
+{
     if (text.length > 0 && text.data[0] == '[') {
         return measure_literal(text, out_length, error);
     }
@@ -216,7 +229,8 @@ static bool measure_domain(struct text text, bool allow_utf8,
 /* Parse local@domain at the start; what follows is the caller's. */
 static bool parse_mailbox(struct text text, bool allow_utf8,
                           struct address *out_address, size_t *out_length,
-                          struct error *error) {
+                          struct error *error)
+{
     size_t local_length = 0;
     size_t domain_length = 0;
     if (text.length == 0) {
@@ -240,7 +254,8 @@ static bool parse_mailbox(struct text text, bool allow_utf8,
 
 /* What has no domain between angle brackets; its length or 0. */
 static size_t take_special_path(struct text inner,
-                                struct address *out_address) {
+                                struct address *out_address)
+{
     static const char postmaster[] = "Postmaster>";
     *out_address = (struct address){ { "", 0 }, { "", 0 } };
     if (inner.length > 0 && inner.data[0] == '>') {
@@ -255,7 +270,8 @@ static size_t take_special_path(struct text inner,
 
 bool address_parse_path(struct text text, bool allow_utf8,
                         struct address *out_address, size_t *out_length,
-                        struct error *error) {
+                        struct error *error)
+{
     struct text path = text_trim(text);
     if (path.length == 0 || path.data[0] != '<') {
         return error_set(error, "the address must stand between < and >");
@@ -287,7 +303,8 @@ bool address_parse_path(struct text text, bool allow_utf8,
 }
 
 bool address_parse(struct text text, bool allow_utf8,
-                   struct address *out_address, struct error *error) {
+                   struct address *out_address, struct error *error)
+{
     struct address address;
     size_t length;
     if (!parse_mailbox(text, allow_utf8, &address, &length, error)) {
@@ -300,30 +317,35 @@ bool address_parse(struct text text, bool allow_utf8,
     return true;
 }
 
-bool address_is_null(const struct address *address) {
+bool address_is_null(const struct address *address)
+{
     return address->local.length == 0 && address->domain.length == 0;
 }
 
-bool address_needs_smtputf8(const struct address *address) {
+bool address_needs_smtputf8(const struct address *address)
+{
     return text_has_8bit(address->local);
 }
 
 /* Copy in lower case; the caller has checked that it fits. */
-static void copy_lower(struct text text, char out[DOMAIN_TEXT_MAX + 1]) {
+static void copy_lower(struct text text, char out[DOMAIN_TEXT_MAX + 1])
+{
     for (size_t i = 0; i < text.length; i++) {
         out[i] = ascii_lower(text.data[i]);
     }
     out[text.length] = '\0';
 }
 
-static struct text without_final_dot(struct text domain) {
+static struct text without_final_dot(struct text domain)
+{
     bool has_dot = domain.length > 1 && domain.data[domain.length - 1] == '.';
     return text_slice(domain, 0, domain.length - (has_dot ? 1 : 0));
 }
 
 /* No host's last label is a number (RFC 3696, 2); such a thing is an IPv4
  * address that lacks its brackets. */
-static bool ends_with_number(struct text domain) {
+static bool ends_with_number(struct text domain)
+{
     size_t i = domain.length;
     while (i > 0 && ascii_is_digit(domain.data[i - 1])) {
         i--;
@@ -333,7 +355,8 @@ static bool ends_with_number(struct text domain) {
 
 static bool normalize_ascii(struct text domain,
                             char out_domain[DOMAIN_TEXT_MAX + 1],
-                            struct error *error) {
+                            struct error *error)
+{
     domain = without_final_dot(domain);
     for (size_t i = 0; i < domain.length; i++) {
         if (!is_domain_byte(domain.data[i])) {
@@ -353,7 +376,8 @@ static bool normalize_ascii(struct text domain,
 
 static bool normalize_unicode(struct text domain,
                               char out_domain[DOMAIN_TEXT_MAX + 1],
-                              struct error *error) {
+                              struct error *error)
+{
     uint8_t copy[UNICODE_DOMAIN_MAX + 1] = { 0 };
     if (domain.length > UNICODE_DOMAIN_MAX) {
         return error_set(error, "the domain is longer than %d octets",
@@ -377,7 +401,8 @@ static bool normalize_unicode(struct text domain,
 }
 
 bool domain_normalize(struct text domain, char out_domain[DOMAIN_TEXT_MAX + 1],
-                      struct error *error) {
+                      struct error *error)
+{
     if (domain.length > 0 && domain.data[0] == '[') {
         size_t length;
         if (!measure_literal(domain, &length, error)) {
@@ -393,7 +418,8 @@ bool domain_normalize(struct text domain, char out_domain[DOMAIN_TEXT_MAX + 1],
                                  : normalize_ascii(domain, out_domain, error);
 }
 
-bool domain_is_under(const char *domain, const char *parent) {
+bool domain_is_under(const char *domain, const char *parent)
+{
     size_t length = strlen(domain);
     size_t parent_length = strlen(parent);
     if (parent_length == 0 || parent_length > length) {

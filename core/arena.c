@@ -28,14 +28,16 @@ struct arena {
     size_t size_bytes;
 };
 
-struct arena *arena_create(void) {
+struct arena *arena_create(void)
+{
     struct arena *arena = memory_alloc(sizeof(*arena));
     arena->next_capacity = SMALLEST_CHUNK;
     arena->size_bytes = sizeof(*arena);
     return arena;
 }
 
-void arena_free(struct arena **arena) {
+void arena_free(struct arena **arena)
+{
     if (!*arena) {
         return;
     }
@@ -49,7 +51,8 @@ void arena_free(struct arena **arena) {
     *arena = NULL;
 }
 
-static struct chunk *create_chunk(struct arena *arena, size_t capacity) {
+static struct chunk *create_chunk(struct arena *arena, size_t capacity)
+{
     check(capacity < SIZE_MAX - sizeof(struct chunk));
     struct chunk *chunk = memory_alloc(sizeof(*chunk) + capacity);
     chunk->capacity = capacity;
@@ -58,7 +61,8 @@ static struct chunk *create_chunk(struct arena *arena, size_t capacity) {
 }
 
 /* A block of its own, behind the current chunk, which stays in use. */
-static void *take_own_chunk(struct arena *arena, size_t size_bytes) {
+static void *take_own_chunk(struct arena *arena, size_t size_bytes)
+{
     struct chunk *chunk = create_chunk(arena, size_bytes);
     chunk->used = size_bytes;
     if (arena->current) {
@@ -70,7 +74,8 @@ static void *take_own_chunk(struct arena *arena, size_t size_bytes) {
     return chunk->bytes;
 }
 
-static void add_chunk(struct arena *arena) {
+static void add_chunk(struct arena *arena)
+{
     struct chunk *chunk = create_chunk(arena, arena->next_capacity);
     chunk->next = arena->current;
     arena->current = chunk;
@@ -79,7 +84,8 @@ static void add_chunk(struct arena *arena) {
     }
 }
 
-static void *take(struct arena *arena, size_t size_bytes, size_t alignment) {
+static void *take(struct arena *arena, size_t size_bytes, size_t alignment)
+{
     if (size_bytes >= arena->next_capacity / 4) {
         return take_own_chunk(arena, size_bytes);
     }
@@ -95,11 +101,13 @@ static void *take(struct arena *arena, size_t size_bytes, size_t alignment) {
     return chunk->bytes + from;
 }
 
-void *arena_alloc(struct arena *arena, size_t size_bytes) {
+void *arena_alloc(struct arena *arena, size_t size_bytes)
+{
     return take(arena, size_bytes ? size_bytes : 1, _Alignof(max_align_t));
 }
 
-char *arena_copy_text(struct arena *arena, struct text text) {
+char *arena_copy_text(struct arena *arena, struct text text)
+{
     check(text.length < SIZE_MAX);
     char *copy = take(arena, text.length + 1, 1);
     if (text.length > 0) {
@@ -108,11 +116,13 @@ char *arena_copy_text(struct arena *arena, struct text text) {
     return copy;
 }
 
-char *arena_copy_string(struct arena *arena, const char *string) {
+char *arena_copy_string(struct arena *arena, const char *string)
+{
     return arena_copy_text(arena, text_of(string));
 }
 
-char *arena_printf(struct arena *arena, const char *format, ...) {
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(NULL, 0, format, arguments);
@@ -125,6 +135,7 @@ char *arena_printf(struct arena *arena, const char *format, ...) {
     return written;
 }
 
-size_t arena_size_bytes(const struct arena *arena) {
+size_t arena_size_bytes(const struct arena *arena)
+{
     return arena->size_bytes;
 }

@@ -22,38 +22,45 @@ static struct scaled_clock {
 
 static int rate = 1;
 
-static int64_t read_source(const struct scaled_clock *scaled) {
+static int64_t read_source(const struct scaled_clock *scaled)
+{
     struct timespec now;
     clock_gettime(scaled->source, &now);
     return (int64_t)now.tv_sec * CLOCK_SECOND + now.tv_nsec / 1000;
 }
 
-static int64_t read_scaled(const struct scaled_clock *scaled) {
+static int64_t read_scaled(const struct scaled_clock *scaled)
+{
     return scaled->shown + (read_source(scaled) - scaled->start) * rate;
 }
 
-static void restart(struct scaled_clock *scaled) {
+static void restart(struct scaled_clock *scaled)
+{
     int64_t real = read_source(scaled);
     scaled->shown += (real - scaled->start) * rate;
     scaled->start = real;
 }
 
-int64_t clock_now(void) {
+int64_t clock_now(void)
+{
     return read_scaled(&wall);
 }
 
-int64_t clock_monotonic(void) {
+int64_t clock_monotonic(void)
+{
     return read_scaled(&steady);
 }
 
-void clock_set_rate(int new_rate) {
+void clock_set_rate(int new_rate)
+{
     check(new_rate >= 1 && new_rate <= 10000);
     restart(&wall);
     restart(&steady);
     rate = new_rate;
 }
 
-int clock_rate(void) {
+int clock_rate(void)
+{
     return rate;
 }
 
@@ -69,28 +76,33 @@ struct calendar {
 };
 
 /* Division that rounds down, for instants before 1970. */
-static int64_t divide_down(int64_t value, int64_t by) {
+static int64_t divide_down(int64_t value, int64_t by)
+{
     return value / by - (value % by < 0 ? 1 : 0);
 }
 
-static bool is_leap_year(int64_t year) {
+static bool is_leap_year(int64_t year)
+{
     return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
 
-static unsigned days_in_month(int64_t year, unsigned month) {
+static unsigned days_in_month(int64_t year, unsigned month)
+{
     static const unsigned char days[] = { 31, 28, 31, 30, 31, 30,
                                           31, 31, 30, 31, 30, 31 };
     return days[month - 1] + (month == 2 && is_leap_year(year) ? 1u : 0u);
 }
 
 /* Days from 1970-01-01 to the first of January of a year. */
-static int64_t days_before_year(int64_t year) {
+static int64_t days_before_year(int64_t year)
+{
     int64_t before = year - 1;
     return before * 365 + divide_down(before, 4) - divide_down(before, 100) +
            divide_down(before, 400) - INT64_C(719162);
 }
 
-static void set_date(struct calendar *calendar, int64_t day_number) {
+static void set_date(struct calendar *calendar, int64_t day_number)
+{
     int64_t year = 1970 + divide_down(day_number * 400, 146097);
     while (days_before_year(year) > day_number) {
         year--;
@@ -112,7 +124,8 @@ static void set_date(struct calendar *calendar, int64_t day_number) {
         (unsigned)(day_number + 4 - divide_down(day_number + 4, 7) * 7);
 }
 
-static struct calendar calendar_of(int64_t at) {
+static struct calendar calendar_of(int64_t at)
+{
     int64_t seconds = divide_down(at, CLOCK_SECOND);
     int64_t day_number = divide_down(seconds, SECONDS_PER_DAY);
     unsigned of_day = (unsigned)(seconds - day_number * SECONDS_PER_DAY);
@@ -127,7 +140,8 @@ static struct calendar calendar_of(int64_t at) {
     return calendar;
 }
 
-const char *clock_iso8601(int64_t at, char out_text[CLOCK_TEXT_SIZE]) {
+const char *clock_iso8601(int64_t at, char out_text[CLOCK_TEXT_SIZE])
+{
     struct calendar calendar = calendar_of(at);
     snprintf(out_text, CLOCK_TEXT_SIZE,
              "%04lld-%02u-%02uT%02u:%02u:%02u.%06uZ", (long long)calendar.year,
@@ -136,7 +150,8 @@ const char *clock_iso8601(int64_t at, char out_text[CLOCK_TEXT_SIZE]) {
     return out_text;
 }
 
-const char *clock_rfc5322(int64_t at, char out_text[CLOCK_TEXT_SIZE]) {
+const char *clock_rfc5322(int64_t at, char out_text[CLOCK_TEXT_SIZE])
+{
     static const char weekdays[][4] = { "Sun", "Mon", "Tue", "Wed",
                                         "Thu", "Fri", "Sat" };
     static const char months[][4] = { "Jan", "Feb", "Mar", "Apr",

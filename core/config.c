@@ -57,11 +57,13 @@ struct config {
     struct load current; /* arena NULL before the first */
 };
 
-struct config *config_create(void) {
+struct config *config_create(void)
+{
     return memory_alloc(sizeof(struct config));
 }
 
-void config_free(struct config **config) {
+void config_free(struct config **config)
+{
     if (*config) {
         arena_free(&(*config)->current.arena);
         memory_free((*config)->settings);
@@ -70,12 +72,14 @@ void config_free(struct config **config) {
     }
 }
 
-static bool is_free_key(const struct setting *setting) {
+static bool is_free_key(const struct setting *setting)
+{
     return strcmp(setting->key, "*") == 0;
 }
 
 void config_add(struct config *config, const struct setting *settings,
-                size_t setting_count) {
+                size_t setting_count)
+{
     size_t count = config->setting_count + setting_count;
     config->settings =
         memory_resize(config->settings, count * sizeof(*config->settings));
@@ -88,7 +92,8 @@ void config_add(struct config *config, const struct setting *settings,
 
 /* Rows */
 
-static struct row *find_row(const struct entry *entry, const char *key) {
+static struct row *find_row(const struct entry *entry, const char *key)
+{
     struct row *row = entry->rows;
     while (row && strcmp(row->key, key) != 0) {
         row = row->next;
@@ -98,7 +103,8 @@ static struct row *find_row(const struct entry *entry, const char *key) {
 
 /* Write a row anew or append it. */
 static void set_row(struct load *load, struct entry *entry, const char *key,
-                    const char *written, const char *origin) {
+                    const char *written, const char *origin)
+{
     struct row *row = find_row(entry, key);
     if (!row) {
         struct row **end = &entry->rows;
@@ -114,7 +120,8 @@ static void set_row(struct load *load, struct entry *entry, const char *key,
 }
 
 /* A "*" row's default is lines of "key=value". */
-static void set_default_rows(struct load *load, struct entry *entry) {
+static void set_default_rows(struct load *load, struct entry *entry)
+{
     struct text rest = text_of(entry->setting->initial);
     struct text line;
     while (text_split(&rest, '\n', &line)) {
@@ -128,7 +135,8 @@ static void set_default_rows(struct load *load, struct entry *entry) {
     }
 }
 
-static void set_defaults(struct load *load, const struct config *config) {
+static void set_defaults(struct load *load, const struct config *config)
+{
     load->entry_count = config->setting_count;
     load->entries = arena_alloc(load->arena,
                                 load->entry_count * sizeof(*load->entries));
@@ -148,7 +156,8 @@ static void set_defaults(struct load *load, const struct config *config) {
     }
 }
 
-static bool has_section(const struct load *load, const char *section) {
+static bool has_section(const struct load *load, const char *section)
+{
     for (size_t i = 0; i < load->entry_count; i++) {
         if (strcmp(load->entries[i].setting->section, section) == 0) {
             return true;
@@ -159,7 +168,8 @@ static bool has_section(const struct load *load, const char *section) {
 
 /* The entry of a key: its own, else the section's "*"; NULL if unknown. */
 static struct entry *find_entry(const struct load *load, const char *section,
-                                const char *key) {
+                                const char *key)
+{
     struct entry *found = NULL;
     for (size_t i = 0; i < load->entry_count; i++) {
         const struct setting *setting = load->entries[i].setting;
@@ -177,7 +187,8 @@ static struct entry *find_entry(const struct load *load, const char *section,
 
 /* Suggestions: a sentence's end, "" if there is nothing to suggest. */
 
-static const char *suggest_section(struct load *load, const char *section) {
+static const char *suggest_section(struct load *load, const char *section)
+{
     const char **names =
         arena_alloc(load->arena, load->entry_count * sizeof(*names));
     for (size_t i = 0; i < load->entry_count; i++) {
@@ -189,7 +200,8 @@ static const char *suggest_section(struct load *load, const char *section) {
 }
 
 static const char *suggest_key(struct load *load, const char *section,
-                               const char *key) {
+                               const char *key)
+{
     const char **keys =
         arena_alloc(load->arena, load->entry_count * sizeof(*keys));
     size_t count = 0;
@@ -214,7 +226,8 @@ static const char *suggest_key(struct load *load, const char *section,
 
 /* The file */
 
-static char *copy_lower(struct load *load, const char *string) {
+static char *copy_lower(struct load *load, const char *string)
+{
     char *copy = arena_copy_string(load->arena, string);
     for (char *byte = copy; *byte; byte++) {
         *byte = ascii_lower(*byte);
@@ -223,7 +236,8 @@ static char *copy_lower(struct load *load, const char *string) {
 }
 
 /* Remember the first failure of the file, with its line. */
-static int fail(struct load *load, const char *sentence) {
+static int fail(struct load *load, const char *sentence)
+{
     if (!load->has_failed) {
         load->has_failed = true;
         error_set(load->error, "%s:%d: %s", load->path, load->line, sentence);
@@ -233,7 +247,8 @@ static int fail(struct load *load, const char *sentence) {
 
 /* The parser tells of keys only; a wrong section must not go unnoticed because
  * it is empty. */
-static bool check_section_line(struct load *load, const char *line) {
+static bool check_section_line(struct load *load, const char *line)
+{
     struct text text = text_trim(text_of(line));
     size_t end = text_find_byte(text, ']');
     if (text.length == 0 || text.data[0] != '[' || end == text.length) {
@@ -250,7 +265,8 @@ static bool check_section_line(struct load *load, const char *line) {
     return true;
 }
 
-static char *read_line(char *out_line, int size, void *stream) {
+static char *read_line(char *out_line, int size, void *stream)
+{
     struct load *load = stream;
     if (load->has_failed || !fgets(out_line, size, load->file)) {
         return NULL;
@@ -266,7 +282,8 @@ static char *read_line(char *out_line, int size, void *stream) {
 }
 
 static int on_setting(void *owner, const char *written_section,
-                      const char *written_key, const char *value) {
+                      const char *written_key, const char *value)
+{
     struct load *load = owner;
     const char *section = copy_lower(load, written_section);
     const char *key = copy_lower(load, written_key);
@@ -296,7 +313,8 @@ static int on_setting(void *owner, const char *written_section,
     return 1;
 }
 
-static void prepare_parser(void) {
+static void prepare_parser(void)
+{
     ini_allow_multiline = false;
     ini_allow_inline_comments = false;
     ini_allow_no_value = false;
@@ -307,7 +325,8 @@ static void prepare_parser(void) {
 }
 
 static bool read_file(struct load *load, const char *path,
-                      struct error *error) {
+                      struct error *error)
+{
     load->path = arena_copy_string(load->arena, path);
     load->error = error;
     load->file = fopen(path, "re");
@@ -338,7 +357,8 @@ static bool read_file(struct load *load, const char *path,
 
 /* If the name begins with the section's words: what follows, in lower case. */
 static const char *key_in_name(struct load *load, const char *name,
-                               const char *section) {
+                               const char *section)
+{
     size_t length = strlen(section);
     bool is_in = text_starts_with_ignoring_case(text_of(name), section) &&
                  name[length] == '_' && name[length + 1] != '\0';
@@ -350,7 +370,8 @@ static const char *key_in_name(struct load *load, const char *name,
  * section is meant: then the variable is not ours. */
 static struct entry *find_variable(struct load *load, const char *name,
                                    const char **out_section,
-                                   const char **out_key) {
+                                   const char **out_key)
+{
     struct entry *found = NULL;
     for (size_t i = 0; i < load->entry_count; i++) {
         const char *section = load->entries[i].setting->section;
@@ -368,7 +389,8 @@ static struct entry *find_variable(struct load *load, const char *name,
 }
 
 static bool read_variable(struct load *load, const char *variable,
-                          struct error *error) {
+                          struct error *error)
+{
     size_t equals = text_find_byte(text_of(variable), '=');
     const char *name = arena_copy_text(
         load->arena, text_slice(text_of(variable), 0, equals));
@@ -393,7 +415,8 @@ static bool read_variable(struct load *load, const char *variable,
     return true;
 }
 
-static bool read_environment(struct load *load, struct error *error) {
+static bool read_environment(struct load *load, struct error *error)
+{
     for (char **variable = environ; variable && *variable; variable++) {
         bool is_ours = strncmp(*variable, ENVIRONMENT_PREFIX,
                                sizeof(ENVIRONMENT_PREFIX) - 1) == 0;
@@ -407,13 +430,15 @@ static bool read_environment(struct load *load, struct error *error) {
 /* Staging */
 
 static bool refuse_row(const struct entry *entry, const struct row *row,
-                       const struct error *reason, struct error *error) {
+                       const struct error *reason, struct error *error)
+{
     return error_set(error, "%s: %s.%s: %s", row->origin,
                      entry->setting->section, row->key, reason->text);
 }
 
 static bool check_item(const struct entry *entry, const struct row *row,
-                       const char *item, struct error *error) {
+                       const char *item, struct error *error)
+{
     struct error reason = { .text = "" };
     if (entry->setting->check_value &&
         !entry->setting->check_value(item, &reason)) {
@@ -423,7 +448,8 @@ static bool check_item(const struct entry *entry, const struct row *row,
 }
 
 /* Cut the next value off a list; false at its end. */
-static bool take_item(struct text *rest, struct text *out_item) {
+static bool take_item(struct text *rest, struct text *out_item)
+{
     static const char separators[] = ", \t";
     size_t from = 0;
     while (from < rest->length && strchr(separators, rest->data[from])) {
@@ -438,7 +464,8 @@ static bool take_item(struct text *rest, struct text *out_item) {
     return to > from;
 }
 
-static void append_line(struct buffer *joined, const char *line) {
+static void append_line(struct buffer *joined, const char *line)
+{
     if (joined->length > 0) {
         buffer_append_byte(joined, '\n');
     }
@@ -447,12 +474,13 @@ static void append_line(struct buffer *joined, const char *line) {
 
 /* "key=value" a row. */
 static bool join_rows(struct load *load, const struct entry *entry,
-                      struct buffer *joined, struct error *error) {
+                      struct buffer *joined, struct error *error)
+{
     for (const struct row *row = entry->rows; row; row = row->next) {
         const char *line =
             arena_printf(load->arena, "%s=%s", row->key, row->written);
         if (*row->written) {
-            if (!check_item(entry, row, line, error)) {
+            if (!check_item(entry, row, row->written, error)) {
                 return false;
             }
             append_line(joined, line);
@@ -462,7 +490,8 @@ static bool join_rows(struct load *load, const struct entry *entry,
 }
 
 static bool join_items(struct load *load, const struct entry *entry,
-                       struct buffer *joined, struct error *error) {
+                       struct buffer *joined, struct error *error)
+{
     struct text rest = text_of(entry->rows->written);
     struct text item;
     while (take_item(&rest, &item)) {
@@ -476,7 +505,8 @@ static bool join_items(struct load *load, const struct entry *entry,
 }
 
 static bool stage_list(struct load *load, struct entry *entry,
-                       struct error *error) {
+                       struct error *error)
+{
     struct buffer joined = { 0 };
     bool is_free = is_free_key(entry->setting);
     bool is_right =
@@ -487,7 +517,8 @@ static bool stage_list(struct load *load, struct entry *entry,
 }
 
 static bool stage(struct load *load, struct entry *entry,
-                  struct error *error) {
+                  struct error *error)
+{
     struct error reason;
     if (entry->setting->type == SETTING_LIST) {
         return stage_list(load, entry, error);
@@ -497,7 +528,8 @@ static bool stage(struct load *load, struct entry *entry,
            refuse_row(entry, entry->rows, &reason, error);
 }
 
-static bool stage_all(struct load *load, struct error *error) {
+static bool stage_all(struct load *load, struct error *error)
+{
     for (size_t i = 0; i < load->entry_count; i++) {
         if (!stage(load, &load->entries[i], error)) {
             return false;
@@ -507,7 +539,8 @@ static bool stage_all(struct load *load, struct error *error) {
 }
 
 bool config_load(struct config *config, const char *path,
-                 struct error *error) {
+                 struct error *error)
+{
     struct load load = { .arena = arena_create() };
     set_defaults(&load, config);
     if ((path && !read_file(&load, path, error)) ||
@@ -526,7 +559,8 @@ bool config_load(struct config *config, const char *path,
 /* Printing */
 
 /* Sections in the order of their first setting. */
-static bool is_first_of_section(const struct config *config, size_t i) {
+static bool is_first_of_section(const struct config *config, size_t i)
+{
     const char *section = config->settings[i]->section;
     for (size_t before = 0; before < i; before++) {
         if (strcmp(config->settings[before]->section, section) == 0) {
@@ -537,12 +571,14 @@ static bool is_first_of_section(const struct config *config, size_t i) {
 }
 
 static const char *shown_value(const struct entry *entry,
-                               const struct row *row) {
+                               const struct row *row)
+{
     return entry->setting->is_secret && *row->written ? "(set)" : row->written;
 }
 
 /* A secret is a comment: "(set)" must not become its value. */
-static void print_rows(const struct entry *entry, FILE *out) {
+static void print_rows(const struct entry *entry, FILE *out)
+{
     bool is_hidden = entry->setting->is_secret;
     for (const struct row *row = entry->rows; row; row = row->next) {
         fprintf(out, "; %s\n%s%s = %s\n", row->origin, is_hidden ? "; " : "",
@@ -550,7 +586,8 @@ static void print_rows(const struct entry *entry, FILE *out) {
     }
 }
 
-static void print_file(const struct config *config, FILE *out) {
+static void print_file(const struct config *config, FILE *out)
+{
     const struct load *load = &config->current;
     for (size_t i = 0; i < load->entry_count; i++) {
         const char *section = load->entries[i].setting->section;
@@ -567,13 +604,15 @@ static void print_file(const struct config *config, FILE *out) {
 }
 
 static void append_member(struct buffer *json, const char *name,
-                          const char *value) {
+                          const char *value)
+{
     char before = json->data[json->length - 1];
     buffer_printf(json, "%s\"%s\":", before == '{' ? "" : ",", name);
     json_append_string(json, text_of(value));
 }
 
-static void print_json(const struct config *config, FILE *out) {
+static void print_json(const struct config *config, FILE *out)
+{
     const struct load *load = &config->current;
     struct buffer json = { 0 };
     for (size_t i = 0; i < load->entry_count; i++) {
@@ -594,13 +633,15 @@ static void print_json(const struct config *config, FILE *out) {
     buffer_free(&json);
 }
 
-void config_print(const struct config *config, FILE *out, bool as_json) {
+void config_print(const struct config *config, FILE *out, bool as_json)
+{
     check(config->current.arena != NULL);
     (as_json ? print_json : print_file)(config, out);
 }
 
 /* One cell of a Markdown table: "|" would end it. */
-static void append_cell(struct buffer *line, struct text text, bool is_code) {
+static void append_cell(struct buffer *line, struct text text, bool is_code)
+{
     const char *quote = is_code && text.length > 0 ? "`" : "";
     buffer_printf(line, " %s", quote);
     for (size_t i = 0; i < text.length; i++) {
@@ -611,7 +652,8 @@ static void append_cell(struct buffer *line, struct text text, bool is_code) {
     buffer_printf(line, "%s |", quote);
 }
 
-static void print_reference_line(const struct setting *setting, FILE *out) {
+static void print_reference_line(const struct setting *setting, FILE *out)
+{
     struct buffer line = { 0 };
     struct buffer limits = { 0 };
     setting_append_limits(setting, &limits);
@@ -626,7 +668,8 @@ static void print_reference_line(const struct setting *setting, FILE *out) {
     buffer_free(&limits);
 }
 
-void config_print_reference(const struct config *config, FILE *out) {
+void config_print_reference(const struct config *config, FILE *out)
+{
     for (size_t i = 0; i < config->setting_count; i++) {
         const char *section = config->settings[i]->section;
         if (!is_first_of_section(config, i)) {

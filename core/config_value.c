@@ -30,12 +30,14 @@ static const char *const type_texts[] = {
     [SETTING_LIST] = "list",
 };
 
-const char *setting_type_text(enum setting_type type) {
+const char *setting_type_text(enum setting_type type)
+{
     return type_texts[type];
 }
 
 static const struct unit *units_of(enum setting_type type,
-                                   size_t *out_count) {
+                                   size_t *out_count)
+{
     if (type == SETTING_NUMBER) {
         *out_count = 0;
         return NULL;
@@ -48,7 +50,8 @@ static const struct unit *units_of(enum setting_type type,
 
 /* Write with the largest unit that leaves a whole number. */
 static void append_number(const struct setting *setting, int64_t number,
-                          struct buffer *out_text) {
+                          struct buffer *out_text)
+{
     size_t count;
     const struct unit *units = units_of(setting->type, &count);
     while (count > 1 && (number == 0 || number % units[count - 1].factor)) {
@@ -64,7 +67,8 @@ static void append_number(const struct setting *setting, int64_t number,
 }
 
 void setting_append_limits(const struct setting *setting,
-                           struct buffer *out_text) {
+                           struct buffer *out_text)
+{
     bool has_numbers = setting->type == SETTING_NUMBER ||
                        setting->type == SETTING_SIZE ||
                        setting->type == SETTING_SPAN;
@@ -89,7 +93,8 @@ void setting_append_limits(const struct setting *setting,
 
 /* "expected a size such as 64 KB or 50 MB, 1 KB to 1 GB". */
 static bool refuse(const struct setting *setting, const char *written,
-                   struct error *error) {
+                   struct error *error)
+{
     static const char *const expectations[] = {
         [SETTING_NUMBER] = "a whole number",
         [SETTING_SIZE] = "a size such as 64 KB or 50 MB",
@@ -113,7 +118,8 @@ static bool refuse(const struct setting *setting, const char *written,
 
 /* Numbers without sign and their units. "0" needs no unit, a size never. */
 static bool parse_scaled(enum setting_type type, struct text text,
-                         uint64_t *out_value) {
+                         uint64_t *out_value)
+{
     size_t digits = 0;
     while (digits < text.length && ascii_is_digit(text.data[digits])) {
         digits++;
@@ -140,7 +146,8 @@ static bool parse_scaled(enum setting_type type, struct text text,
 
 static bool parse_number(const struct setting *setting, const char *written,
                          union setting_value *out_value,
-                         struct error *error) {
+                         struct error *error)
+{
     struct text text = text_of(written);
     bool is_negative = text.length > 0 && text.data[0] == '-' &&
                        setting->type == SETTING_NUMBER;
@@ -162,7 +169,8 @@ static bool parse_number(const struct setting *setting, const char *written,
 
 static bool parse_boolean(const struct setting *setting, const char *written,
                           union setting_value *out_value,
-                          struct error *error) {
+                          struct error *error)
+{
     static const struct {
         const char *word;
         bool value;
@@ -181,7 +189,8 @@ static bool parse_boolean(const struct setting *setting, const char *written,
 
 static bool parse_choice(const struct setting *setting, const char *written,
                          union setting_value *out_value,
-                         struct error *error) {
+                         struct error *error)
+{
     struct text rest = text_of(setting->choices);
     struct text word;
     for (int i = 0; text_split(&rest, '|', &word); i++) {
@@ -194,7 +203,8 @@ static bool parse_choice(const struct setting *setting, const char *written,
 }
 
 static bool parse_text(const struct setting *setting, const char *written,
-                       union setting_value *out_value, struct error *error) {
+                       union setting_value *out_value, struct error *error)
+{
     (void)setting;
     (void)error;
     out_value->text = written;
@@ -212,14 +222,16 @@ static const struct setting_form {
 };
 
 bool setting_parse(const struct setting *setting, const char *written,
-                   union setting_value *out_value, struct error *error) {
+                   union setting_value *out_value, struct error *error)
+{
     if (!forms[setting->type].parse(setting, written, out_value, error)) {
         return false;
     }
     return !setting->check_value || setting->check_value(written, error);
 }
 
-void setting_assign(const struct setting *setting, union setting_value value) {
+void setting_assign(const struct setting *setting, union setting_value value)
+{
     switch (setting->type) {
     case SETTING_TEXT:
     case SETTING_LIST:
@@ -240,7 +252,8 @@ void setting_assign(const struct setting *setting, union setting_value value) {
 }
 
 /* Levenshtein's distance; words longer than the table count as far away. */
-static size_t distance(const char *a, const char *b) {
+static size_t distance(const char *a, const char *b)
+{
     enum { LONGEST = 48 };
     size_t row[LONGEST + 1];
     size_t length = strlen(b);
@@ -264,7 +277,8 @@ static size_t distance(const char *a, const char *b) {
 }
 
 const char *nearest_word(const char *word, const char *const *candidates,
-                         size_t candidate_count) {
+                         size_t candidate_count)
+{
     const char *nearest = NULL;
     size_t nearest_distance = strlen(word) / 2 + 1;
     for (size_t i = 0; i < candidate_count; i++) {

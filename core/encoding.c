@@ -9,7 +9,8 @@
 
 #include "core/memory.h"
 
-void base64_encode(struct text bytes, struct buffer *out_text) {
+void base64_encode(struct text bytes, struct buffer *out_text)
+{
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                  "abcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *data = (const unsigned char *)bytes.data;
@@ -30,7 +31,8 @@ void base64_encode(struct text bytes, struct buffer *out_text) {
 }
 
 /* The six bits of a digit, or -1. */
-static int digit_value(char digit) {
+static int digit_value(char digit)
+{
     if (digit >= 'A' && digit <= 'Z') {
         return digit - 'A';
     }
@@ -45,7 +47,8 @@ static int digit_value(char digit) {
 
 /* One group of four digits, of which the last `padding` are "=". */
 static bool decode_group(const char *digits, size_t padding,
-                         struct buffer *out_bytes) {
+                         struct buffer *out_bytes)
+{
     uint32_t group = 0;
     for (size_t i = 0; i < 4 - padding; i++) {
         int value = digit_value(digits[i]);
@@ -63,7 +66,8 @@ static bool decode_group(const char *digits, size_t padding,
     return true;
 }
 
-static size_t count_padding(struct text text) {
+static size_t count_padding(struct text text)
+{
     size_t padding = 0;
     while (padding < 2 && padding < text.length &&
            text.data[text.length - 1 - padding] == '=') {
@@ -72,7 +76,8 @@ static size_t count_padding(struct text text) {
     return padding;
 }
 
-bool base64_decode(struct text text, struct buffer *out_bytes) {
+bool base64_decode(struct text text, struct buffer *out_bytes)
+{
     size_t length_before = out_bytes->length;
     size_t padding = count_padding(text);
     bool is_right = text.length % 4 == 0;
@@ -88,7 +93,8 @@ bool base64_decode(struct text text, struct buffer *out_bytes) {
     return is_right;
 }
 
-void hex_encode(struct text bytes, struct buffer *out_text) {
+void hex_encode(struct text bytes, struct buffer *out_text)
+{
     static const char digits[] = "0123456789abcdef";
     buffer_reserve(out_text, bytes.length * 2);
     for (size_t i = 0; i < bytes.length; i++) {
@@ -99,7 +105,8 @@ void hex_encode(struct text bytes, struct buffer *out_text) {
 }
 
 /* Decode one character of well-formed UTF-8; returns its length. */
-static size_t decode_utf8(const unsigned char *bytes, uint32_t *out_character) {
+static size_t decode_utf8(const unsigned char *bytes, uint32_t *out_character)
+{
     size_t length = bytes[0] < 0x80   ? 1
                     : bytes[0] < 0xe0 ? 2
                     : bytes[0] < 0xf0 ? 3
@@ -113,7 +120,8 @@ static size_t decode_utf8(const unsigned char *bytes, uint32_t *out_character) {
 }
 
 /* RFC 8259, section 7: beyond ASCII as \uXXXX, in surrogate pairs. */
-static void append_json_character(struct buffer *buffer, uint32_t character) {
+static void append_json_character(struct buffer *buffer, uint32_t character)
+{
     if (character > 0xffff) {
         uint32_t offset = character - 0x10000;
         buffer_printf(buffer, "\\u%04x\\u%04x", 0xd800 + (offset >> 10),
@@ -128,7 +136,8 @@ static void append_json_character(struct buffer *buffer, uint32_t character) {
     }
 }
 
-void json_append_string(struct buffer *buffer, struct text bytes) {
+void json_append_string(struct buffer *buffer, struct text bytes)
+{
     bool is_utf8 = text_is_utf8(bytes);
     const unsigned char *data = (const unsigned char *)bytes.data;
     buffer_append_byte(buffer, '"');
@@ -143,12 +152,14 @@ void json_append_string(struct buffer *buffer, struct text bytes) {
 /* Looking an algorithm up takes longer than hashing a line: do it once. */
 static EVP_MD *fetched_sha256;
 
-static void fetch_sha256(void) {
+static void fetch_sha256(void)
+{
     fetched_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     check(fetched_sha256 != NULL);
 }
 
-void sha256(struct text bytes, uint8_t out_digest[SHA256_SIZE]) {
+void sha256(struct text bytes, uint8_t out_digest[SHA256_SIZE])
+{
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, fetch_sha256);
     int is_done = EVP_Digest(bytes.data, bytes.length, out_digest, NULL,
@@ -156,7 +167,8 @@ void sha256(struct text bytes, uint8_t out_digest[SHA256_SIZE]) {
     check(is_done == 1);
 }
 
-void random_bytes(void *out_bytes, size_t length) {
+void random_bytes(void *out_bytes, size_t length)
+{
     unsigned char *bytes = out_bytes;
     while (length > 0) {
         int part = length < INT_MAX ? (int)length : INT_MAX;
@@ -166,6 +178,7 @@ void random_bytes(void *out_bytes, size_t length) {
     }
 }
 
-bool bytes_equal_constant_time(const void *a, const void *b, size_t length) {
+bool bytes_equal_constant_time(const void *a, const void *b, size_t length)
+{
     return CRYPTO_memcmp(a, b, length) == 0;
 }

@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool error_set(struct error *error, const char *format, ...) {
+bool error_set(struct error *error, const char *format, ...)
+{
     if (error) {
         va_list arguments;
         va_start(arguments, format);

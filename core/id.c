@@ -15,12 +15,14 @@ static int64_t worker = -1;
 static int64_t last_millisecond; /* since the epoch */
 static int64_t next_count;
 
-void id_set_worker(int worker_number) {
+void id_set_worker(int worker_number)
+{
     check(worker_number >= 0 && worker_number <= ID_WORKER_MAX);
     worker = worker_number;
 }
 
-static int64_t milliseconds_at(int64_t at) {
+static int64_t milliseconds_at(int64_t at)
+{
     int64_t milliseconds = at / CLOCK_MILLISECOND;
     if (milliseconds < EPOCH_MILLISECONDS) {
         return 0;
@@ -32,7 +34,8 @@ static int64_t milliseconds_at(int64_t at) {
 /* A clock that steps back is not followed, and a millisecond whose counts are
  * used up borrows the next one: both let the ids run ahead of the clock until
  * it has caught up. */
-int64_t id_make(void) {
+int64_t id_make(void)
+{
     check(worker >= 0);
     int64_t now = milliseconds_at(clock_now());
     if (now > last_millisecond) {
@@ -45,15 +48,18 @@ int64_t id_make(void) {
     return last_millisecond << TIME_SHIFT | worker << COUNT_BITS | next_count++;
 }
 
-int64_t id_instant(int64_t id) {
+int64_t id_instant(int64_t id)
+{
     return ((id >> TIME_SHIFT) + EPOCH_MILLISECONDS) * CLOCK_MILLISECOND;
 }
 
-int64_t id_lowest_at(int64_t at) {
+int64_t id_lowest_at(int64_t at)
+{
     return milliseconds_at(at) << TIME_SHIFT;
 }
 
-bool id_parse(struct text text, int64_t *out_id) {
+bool id_parse(struct text text, int64_t *out_id)
+{
     uint64_t value;
     if (!text_to_uint64(text, &value) || value == 0 || value > INT64_MAX ||
         text.data[0] == '0') {

@@ -5,7 +5,8 @@
 
 /* Link in between two neighbours, either of which may be NULL. */
 static void insert_between(struct list *list, struct list_link *previous,
-                           struct list_link *link, struct list_link *next) {
+                           struct list_link *link, struct list_link *next)
+{
     check(link->list == NULL);
     link->list = list;
     link->previous = previous;
@@ -23,20 +24,24 @@ static void insert_between(struct list *list, struct list_link *previous,
     list->count++;
 }
 
-void list_append(struct list *list, struct list_link *link) {
+void list_append(struct list *list, struct list_link *link)
+{
     insert_between(list, list->last, link, NULL);
 }
 
-void list_prepend(struct list *list, struct list_link *link) {
+void list_prepend(struct list *list, struct list_link *link)
+{
     insert_between(list, NULL, link, list->first);
 }
 
-void list_insert_before(struct list_link *position, struct list_link *link) {
+void list_insert_before(struct list_link *position, struct list_link *link)
+{
     check(position->list != NULL);
     insert_between(position->list, position->previous, link, position);
 }
 
-void list_remove(struct list_link *link) {
+void list_remove(struct list_link *link)
+{
     struct list *list = link->list;
     if (!list) {
         return;
@@ -55,7 +60,8 @@ void list_remove(struct list_link *link) {
     *link = (struct list_link){ 0 };
 }
 
-struct list_link *list_take_first(struct list *list) {
+struct list_link *list_take_first(struct list *list)
+{
     struct list_link *first = list->first;
     if (first) {
         list_remove(first);

@@ -30,16 +30,19 @@ static const char *const level_names[] = {
 static enum log_level highest_level = LOG_INFO;
 static bool is_json;
 
-void log_configure(enum log_level level, bool as_json) {
+void log_configure(enum log_level level, bool as_json)
+{
     highest_level = level;
     is_json = as_json;
 }
 
-enum log_level log_level(void) {
+enum log_level log_level(void)
+{
     return highest_level;
 }
 
-bool log_level_parse(const char *name, enum log_level *out_level) {
+bool log_level_parse(const char *name, enum log_level *out_level)
+{
     for (size_t i = 0; i < ARRAY_LENGTH(level_names); i++) {
         if (text_is_ignoring_case(text_of(name), level_names[i])) {
             *out_level = (enum log_level)i;
@@ -49,12 +52,14 @@ bool log_level_parse(const char *name, enum log_level *out_level) {
     return false;
 }
 
-static bool is_printable(char byte) {
+static bool is_printable(char byte)
+{
     return byte >= 0x20 && byte < 0x7f;
 }
 
 /* Write a byte that must not reach a terminal as "\n", "\x1b"; its length. */
-static size_t escape_byte(char byte, char out_escape[5]) {
+static size_t escape_byte(char byte, char out_escape[5])
+{
     static const char plain[] = "\n\r\t";
     static const char letters[] = "nrt";
     const char *found = byte ? strchr(plain, byte) : NULL;
@@ -68,7 +73,8 @@ static size_t escape_byte(char byte, char out_escape[5]) {
 
 /* Append one part of the line, harmless; a quote left open (the part was cut)
  * is closed. */
-static void append_harmless(struct buffer *line, const char *fields) {
+static void append_harmless(struct buffer *line, const char *fields)
+{
     bool is_quoted = false;
     bool is_escaped = false;
     for (const char *byte = fields; *byte; byte++) {
@@ -89,7 +95,8 @@ static void append_harmless(struct buffer *line, const char *fields) {
     }
 }
 
-static void append_part(struct buffer *line, const char *fields) {
+static void append_part(struct buffer *line, const char *fields)
+{
     if (*fields) {
         buffer_append_byte(line, ' ');
         append_harmless(line, fields);
@@ -97,7 +104,8 @@ static void append_part(struct buffer *line, const char *fields) {
 }
 
 static void append_contexts(struct buffer *line,
-                            const struct log_context *context) {
+                            const struct log_context *context)
+{
     const struct log_context *chain[CONTEXT_DEPTH_MAX];
     size_t depth = 0;
     while (context && depth < CONTEXT_DEPTH_MAX) {
@@ -109,7 +117,8 @@ static void append_contexts(struct buffer *line,
     }
 }
 
-static int hex_value(char byte) {
+static int hex_value(char byte)
+{
     char lower = ascii_lower(byte);
     if (ascii_is_digit(lower)) {
         return lower - '0';
@@ -118,7 +127,8 @@ static int hex_value(char byte) {
 }
 
 /* Undo the escapes of a quoted value: the bytes that were meant. */
-static void unescape(struct text escaped, struct buffer *out_bytes) {
+static void unescape(struct text escaped, struct buffer *out_bytes)
+{
     for (size_t i = 0; i < escaped.length; i++) {
         size_t left = escaped.length - i - 1;
         char byte = escaped.data[i];
@@ -143,7 +153,8 @@ static void unescape(struct text escaped, struct buffer *out_bytes) {
 }
 
 /* Cut one value off: quoted up to its closing quote, else up to a space. */
-static struct text take_value(struct text *rest, bool *out_is_quoted) {
+static struct text take_value(struct text *rest, bool *out_is_quoted)
+{
     *out_is_quoted = rest->length > 0 && rest->data[0] == '"';
     size_t from = *out_is_quoted ? 1 : 0;
     char end_byte = *out_is_quoted ? '"' : ' ';
@@ -157,7 +168,8 @@ static struct text take_value(struct text *rest, bool *out_is_quoted) {
 }
 
 static void append_json_pair(struct buffer *line, struct text key,
-                             struct text value, bool is_quoted) {
+                             struct text value, bool is_quoted)
+{
     struct buffer bytes = { 0 };
     if (is_quoted || memchr(value.data, '\\', value.length)) {
         unescape(value, &bytes);
@@ -173,7 +185,8 @@ static void append_json_pair(struct buffer *line, struct text key,
 }
 
 /* Turn "key=value key=\"value\"" into a JSON object of strings. */
-static void append_json(struct buffer *line, struct text rest) {
+static void append_json(struct buffer *line, struct text rest)
+{
     buffer_append_byte(line, '{');
     for (rest = text_trim(rest); rest.length > 0; rest = text_trim(rest)) {
         size_t end = 0;
@@ -195,7 +208,8 @@ static void append_json(struct buffer *line, struct text rest) {
 }
 
 /* A line that the system does not take is lost: logging never waits. */
-static void write_line(const struct buffer *line) {
+static void write_line(const struct buffer *line)
+{
     size_t written = 0;
     while (written < line->length) {
         ssize_t got = write(STDERR_FILENO, line->data + written,
@@ -212,7 +226,8 @@ static void write_line(const struct buffer *line) {
 
 void log_context_set(struct log_context *context,
                      const struct log_context *parent, const char *format,
-                     ...) {
+                     ...)
+{
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(context->fields, sizeof(context->fields), format, arguments);
@@ -221,7 +236,8 @@ void log_context_set(struct log_context *context,
 }
 
 void log_write(enum log_level level, const struct log_context *context,
-               const char *event, const char *format, ...) {
+               const char *event, const char *format, ...)
+{
     if (level > highest_level) {
         return;
     }
@@ -252,7 +268,8 @@ void log_write(enum log_level level, const struct log_context *context,
     buffer_free(&line);
 }
 
-const char *log_quote(struct text text) {
+const char *log_quote(struct text text)
+{
     static char buffers[QUOTE_BUFFER_COUNT][QUOTE_MAX * 4 + 4];
     static size_t turn;
     char *out = buffers[turn++ % QUOTE_BUFFER_COUNT];

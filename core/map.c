@@ -37,7 +37,8 @@ struct map {
 
 static uint64_t hash_key[2];
 
-static void make_hash_key(void) {
+static void make_hash_key(void)
+{
     static bool is_made;
     if (!is_made) {
         ssize_t got;
@@ -49,11 +50,13 @@ static void make_hash_key(void) {
     }
 }
 
-static uint64_t rotate(uint64_t value, unsigned bits) {
+static uint64_t rotate(uint64_t value, unsigned bits)
+{
     return value << bits | value >> (64 - bits);
 }
 
-static void sip_round(uint64_t v[4]) {
+static void sip_round(uint64_t v[4])
+{
     v[0] += v[1];
     v[1] = rotate(v[1], 13) ^ v[0];
     v[0] = rotate(v[0], 32);
@@ -66,13 +69,15 @@ static void sip_round(uint64_t v[4]) {
     v[2] = rotate(v[2], 32);
 }
 
-static void sip_absorb(uint64_t v[4], uint64_t word) {
+static void sip_absorb(uint64_t v[4], uint64_t word)
+{
     v[3] ^= word;
     sip_round(v);
     v[0] ^= word;
 }
 
-static uint64_t hash_of(struct text key) {
+static uint64_t hash_of(struct text key)
+{
     uint64_t v[4] = {
         hash_key[0] ^ UINT64_C(0x736f6d6570736575),
         hash_key[1] ^ UINT64_C(0x646f72616e646f6d),
@@ -97,13 +102,15 @@ static uint64_t hash_of(struct text key) {
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-static struct text key_of(const struct slot *slot) {
+static struct text key_of(const struct slot *slot)
+{
     const char *data = slot->key_length <= SHORT_KEY ? slot->key.bytes
                                                      : slot->key.allocated;
     return (struct text){ data, slot->key_length };
 }
 
-static void set_key(struct slot *slot, struct text key) {
+static void set_key(struct slot *slot, struct text key)
+{
     slot->key_length = key.length;
     if (key.length > SHORT_KEY) {
         slot->key.allocated = memory_copy_bytes(key.data, key.length);
@@ -112,13 +119,15 @@ static void set_key(struct slot *slot, struct text key) {
     }
 }
 
-static void free_key(struct slot *slot) {
+static void free_key(struct slot *slot)
+{
     if (slot->key_length > SHORT_KEY) {
         memory_free(slot->key.allocated);
     }
 }
 
-struct map *map_create(void) {
+struct map *map_create(void)
+{
     make_hash_key();
     struct map *map = memory_alloc(sizeof(*map));
     map->capacity = SMALLEST_CAPACITY;
@@ -126,7 +135,8 @@ struct map *map_create(void) {
     return map;
 }
 
-void map_free(struct map **map) {
+void map_free(struct map **map)
+{
     if (!*map) {
         return;
     }
@@ -140,12 +150,14 @@ void map_free(struct map **map) {
     *map = NULL;
 }
 
-size_t map_count(const struct map *map) {
+size_t map_count(const struct map *map)
+{
     return map->count;
 }
 
 static struct slot *find(const struct map *map, struct text key,
-                         uint64_t hash) {
+                         uint64_t hash)
+{
     size_t mask = map->capacity - 1;
     for (size_t i = hash & mask;; i = (i + 1) & mask) {
         struct slot *slot = &map->slots[i];
@@ -159,7 +171,8 @@ static struct slot *find(const struct map *map, struct text key,
     }
 }
 
-static struct slot *find_free(const struct map *map, uint64_t hash) {
+static struct slot *find_free(const struct map *map, uint64_t hash)
+{
     size_t mask = map->capacity - 1;
     size_t i = hash & mask;
     while (map->slots[i].state == SLOT_USED) {
@@ -170,7 +183,8 @@ static struct slot *find_free(const struct map *map, uint64_t hash) {
 
 /* Make room for one entry more: at most three quarters of the slots are ever
  * used or graves, so that every search ends. */
-static void make_room(struct map *map) {
+static void make_room(struct map *map)
+{
     if ((map->count + map->grave_count + 1) * 4 <= map->capacity * 3) {
         return;
     }
@@ -189,12 +203,14 @@ static void make_room(struct map *map) {
     memory_free(old.slots);
 }
 
-void *map_get(const struct map *map, struct text key) {
+void *map_get(const struct map *map, struct text key)
+{
     const struct slot *slot = find(map, key, hash_of(key));
     return slot ? slot->value : NULL;
 }
 
-void map_set(struct map *map, struct text key, void *value) {
+void map_set(struct map *map, struct text key, void *value)
+{
     check(value != NULL);
     uint64_t hash = hash_of(key);
     struct slot *slot = find(map, key, hash);
@@ -215,7 +231,8 @@ void map_set(struct map *map, struct text key, void *value) {
 }
 
 /* Graves at the end of a run are of no use to any search. */
-static void sweep_graves(struct map *map, size_t i) {
+static void sweep_graves(struct map *map, size_t i)
+{
     size_t mask = map->capacity - 1;
     if (map->slots[(i + 1) & mask].state != SLOT_EMPTY) {
         return;
@@ -227,7 +244,8 @@ static void sweep_graves(struct map *map, size_t i) {
     }
 }
 
-void *map_remove(struct map *map, struct text key) {
+void *map_remove(struct map *map, struct text key)
+{
     struct slot *slot = find(map, key, hash_of(key));
     if (!slot) {
         return NULL;
@@ -241,24 +259,29 @@ void *map_remove(struct map *map, struct text key) {
     return value;
 }
 
-static struct text text_of_id(const int64_t *id) {
+static struct text text_of_id(const int64_t *id)
+{
     return (struct text){ (const char *)id, sizeof(*id) };
 }
 
-void *map_get_id(const struct map *map, int64_t id) {
+void *map_get_id(const struct map *map, int64_t id)
+{
     return map_get(map, text_of_id(&id));
 }
 
-void map_set_id(struct map *map, int64_t id, void *value) {
+void map_set_id(struct map *map, int64_t id, void *value)
+{
     map_set(map, text_of_id(&id), value);
 }
 
-void *map_remove_id(struct map *map, int64_t id) {
+void *map_remove_id(struct map *map, int64_t id)
+{
     return map_remove(map, text_of_id(&id));
 }
 
 bool map_next(const struct map *map, size_t *position, struct text *out_key,
-              void **out_value) {
+              void **out_value)
+{
     while (*position < map->capacity) {
         const struct slot *slot = &map->slots[(*position)++];
         if (slot->state == SLOT_USED) {

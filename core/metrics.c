@@ -30,15 +30,18 @@ static size_t worker_count;
 static size_t own_row;
 static bool is_open;
 
-static size_t round_up(size_t count) {
+static size_t round_up(size_t count)
+{
     return (count + SLOTS_PER_LINE - 1) / SLOTS_PER_LINE * SLOTS_PER_LINE;
 }
 
-static int64_t *slot_of(const struct metric *metric, size_t row) {
+static int64_t *slot_of(const struct metric *metric, size_t row)
+{
     return &slots[row * row_length + metric->slot];
 }
 
-static bool is_registered(const struct metric *table) {
+static bool is_registered(const struct metric *table)
+{
     for (size_t i = 0; i < table_count; i++) {
         if (tables[i].borrowed_metrics == table) {
             return true;
@@ -48,14 +51,16 @@ static bool is_registered(const struct metric *table) {
 }
 
 /* The process's own single row, until there is shared memory. */
-static void grow_own_row(void) {
+static void grow_own_row(void)
+{
     size_t length = round_up(slot_count);
     slots = memory_resize(slots, length * sizeof(*slots));
     memset(slots + row_length, 0, (length - row_length) * sizeof(*slots));
     row_length = length;
 }
 
-void metrics_register(struct metric *table, size_t metric_count) {
+void metrics_register(struct metric *table, size_t metric_count)
+{
     if (is_registered(table)) {
         return;
     }
@@ -68,7 +73,8 @@ void metrics_register(struct metric *table, size_t metric_count) {
     grow_own_row();
 }
 
-void metrics_open(size_t new_worker_count) {
+void metrics_open(size_t new_worker_count)
+{
     check(!is_open && new_worker_count > 0);
     size_t length = round_up(slot_count);
     size_t size_bytes = (new_worker_count + 1) * length * sizeof(*slots);
@@ -87,7 +93,8 @@ void metrics_open(size_t new_worker_count) {
     is_open = true;
 }
 
-void metrics_attach(size_t worker_index) {
+void metrics_attach(size_t worker_index)
+{
     check(worker_index < worker_count);
     own_row = worker_index;
     for (size_t i = 0; i < table_count; i++) {
@@ -99,26 +106,30 @@ void metrics_attach(size_t worker_index) {
     }
 }
 
-void metric_add(const struct metric *metric, int64_t amount) {
+void metric_add(const struct metric *metric, int64_t amount)
+{
     if (slots) {
         __atomic_fetch_add(slot_of(metric, own_row), amount, __ATOMIC_RELAXED);
     }
 }
 
-void metric_set(const struct metric *metric, int64_t value) {
+void metric_set(const struct metric *metric, int64_t value)
+{
     if (slots) {
         __atomic_store_n(slot_of(metric, own_row), value, __ATOMIC_RELAXED);
     }
 }
 
-int64_t metric_of_worker(const struct metric *metric, size_t worker_index) {
+int64_t metric_of_worker(const struct metric *metric, size_t worker_index)
+{
     if (!slots || worker_index > worker_count) {
         return 0;
     }
     return __atomic_load_n(slot_of(metric, worker_index), __ATOMIC_RELAXED);
 }
 
-int64_t metric_sum(const struct metric *metric) {
+int64_t metric_sum(const struct metric *metric)
+{
     int64_t sum = 0;
     for (size_t i = 0; i <= worker_count; i++) {
         sum += metric_of_worker(metric, i);
@@ -126,11 +137,13 @@ int64_t metric_sum(const struct metric *metric) {
     return sum;
 }
 
-size_t metrics_worker_count(void) {
+size_t metrics_worker_count(void)
+{
     return is_open ? worker_count : 1;
 }
 
-static const struct metric *metric_at(size_t slot) {
+static const struct metric *metric_at(size_t slot)
+{
     size_t first = 1;
     for (size_t i = 0; i < table_count; i++) {
         if (slot < first + tables[i].count) {
@@ -143,7 +156,8 @@ static const struct metric *metric_at(size_t slot) {
 
 /* The first metric of this name among some slots, or NULL. */
 static const struct metric *find_named(const char *name, size_t from,
-                                       size_t to) {
+                                       size_t to)
+{
     for (size_t slot = from; slot < to; slot++) {
         const struct metric *metric = metric_at(slot);
         if (strcmp(metric->name, name) == 0) {
@@ -153,7 +167,8 @@ static const struct metric *find_named(const char *name, size_t from,
     return NULL;
 }
 
-static void print_head(const struct metric *metric, struct buffer *out_text) {
+static void print_head(const struct metric *metric, struct buffer *out_text)
+{
     buffer_printf(out_text, "# HELP %s ", metric->name);
     for (const char *byte = metric->help; *byte; byte++) {
         if (*byte == '\n' || *byte == '\\') {
@@ -166,7 +181,8 @@ static void print_head(const struct metric *metric, struct buffer *out_text) {
                   metric->kind == METRIC_COUNTER ? "counter" : "gauge");
 }
 
-static void print_value(const struct metric *metric, struct buffer *out_text) {
+static void print_value(const struct metric *metric, struct buffer *out_text)
+{
     bool has_labels = metric->labels && *metric->labels;
     buffer_printf(out_text, "%s%s%s%s %lld\n", metric->name,
                   has_labels ? "{" : "", has_labels ? metric->labels : "",
@@ -175,7 +191,8 @@ static void print_value(const struct metric *metric, struct buffer *out_text) {
 
 /* The format wants all lines of one name together, whatever tables they are
  * from. */
-void metrics_print(struct buffer *out_text) {
+void metrics_print(struct buffer *out_text)
+{
     for (size_t slot = 1; slot < slot_count; slot++) {
         const struct metric *metric = metric_at(slot);
         if (find_named(metric->name, 1, slot)) {

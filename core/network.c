@@ -11,7 +11,8 @@
 
 #define OWN_ADDRESSES_KEPT (60 * CLOCK_SECOND)
 
-static struct network_address make_v4(const void *bytes, uint16_t port) {
+static struct network_address make_v4(const void *bytes, uint16_t port)
+{
     struct network_address address = { .length = sizeof(struct sockaddr_in) };
     address.socket.v4.sin_family = AF_INET;
     address.socket.v4.sin_port = htons(port);
@@ -21,7 +22,8 @@ static struct network_address make_v4(const void *bytes, uint16_t port) {
 
 /* An IPv4-mapped address (RFC 4291, 2.5.5.2) becomes an IPv4 one. */
 static struct network_address make_v6(const struct in6_addr *bytes,
-                                      uint16_t port, uint32_t scope) {
+                                      uint16_t port, uint32_t scope)
+{
     if (IN6_IS_ADDR_V4MAPPED(bytes)) {
         return make_v4(bytes->s6_addr + 12, port);
     }
@@ -33,17 +35,20 @@ static struct network_address make_v6(const struct in6_addr *bytes,
     return address;
 }
 
-static bool is_v4(const struct network_address *address) {
+static bool is_v4(const struct network_address *address)
+{
     return address->length > 0 && address->socket.any.sa_family == AF_INET;
 }
 
-static bool is_v6(const struct network_address *address) {
+static bool is_v6(const struct network_address *address)
+{
     return address->length > 0 && address->socket.any.sa_family == AF_INET6;
 }
 
 /* The bytes of the address in network order and how many bits they are. */
 static const uint8_t *bytes_of(const struct network_address *address,
-                               unsigned *out_bits) {
+                               unsigned *out_bits)
+{
     if (is_v4(address)) {
         *out_bits = 32;
         return (const uint8_t *)&address->socket.v4.sin_addr;
@@ -53,7 +58,8 @@ static const uint8_t *bytes_of(const struct network_address *address,
 }
 
 bool network_address_parse(struct text text, uint16_t port,
-                           struct network_address *out_address) {
+                           struct network_address *out_address)
+{
     char string[INET6_ADDRSTRLEN];
     if (text.length >= 2 && text.data[0] == '[' &&
         text.data[text.length - 1] == ']') {
@@ -79,7 +85,8 @@ bool network_address_parse(struct text text, uint16_t port,
 }
 
 /* Where the port's colon stands; text.length if there is none. */
-static size_t find_port_colon(struct text text) {
+static size_t find_port_colon(struct text text)
+{
     size_t at = text.length;
     for (size_t i = 0; i < text.length; i++) {
         if (text.data[i] == ':') {
@@ -89,7 +96,8 @@ static size_t find_port_colon(struct text text) {
     return at;
 }
 
-static bool parse_port(struct text text, uint16_t *out_port) {
+static bool parse_port(struct text text, uint16_t *out_port)
+{
     uint64_t value;
     if (!text_to_uint64(text, &value) || value < 1 || value > 65535) {
         return false;
@@ -100,7 +108,8 @@ static bool parse_port(struct text text, uint16_t *out_port) {
 
 bool network_address_parse_with_port(struct text text,
                                      struct network_address *out_address,
-                                     struct error *error) {
+                                     struct error *error)
+{
     size_t colon = find_port_colon(text);
     struct text host = text_slice(text, 0, colon);
     bool is_bracketed = host.length > 1 && host.data[0] == '[' &&
@@ -134,7 +143,8 @@ bool network_address_parse_with_port(struct text text,
 
 void network_address_from_socket(const struct sockaddr *socket,
                                  socklen_t length,
-                                 struct network_address *out_address) {
+                                 struct network_address *out_address)
+{
     *out_address = (struct network_address){ 0 };
     if (!socket || length < (socklen_t)sizeof(socket->sa_family)) {
         return;
@@ -152,14 +162,16 @@ void network_address_from_socket(const struct sockaddr *socket,
     }
 }
 
-uint16_t network_address_port(const struct network_address *address) {
+uint16_t network_address_port(const struct network_address *address)
+{
     if (is_v4(address)) {
         return ntohs(address->socket.v4.sin_port);
     }
     return is_v6(address) ? ntohs(address->socket.v6.sin6_port) : 0;
 }
 
-void network_address_set_port(struct network_address *address, uint16_t port) {
+void network_address_set_port(struct network_address *address, uint16_t port)
+{
     if (is_v4(address)) {
         address->socket.v4.sin_port = htons(port);
     } else if (is_v6(address)) {
@@ -168,7 +180,8 @@ void network_address_set_port(struct network_address *address, uint16_t port) {
 }
 
 const char *network_address_text(const struct network_address *address,
-                                 char out_text[NETWORK_TEXT_SIZE]) {
+                                 char out_text[NETWORK_TEXT_SIZE])
+{
     unsigned bits;
     const uint8_t *bytes = bytes_of(address, &bits);
     if (bits == 0) {
@@ -182,7 +195,8 @@ const char *network_address_text(const struct network_address *address,
 
 const char *
 network_address_text_with_port(const struct network_address *address,
-                               char out_text[NETWORK_TEXT_SIZE]) {
+                               char out_text[NETWORK_TEXT_SIZE])
+{
     char plain[NETWORK_TEXT_SIZE];
     network_address_text(address, plain);
     snprintf(out_text, NETWORK_TEXT_SIZE,
@@ -192,7 +206,8 @@ network_address_text_with_port(const struct network_address *address,
 }
 
 const char *network_address_literal(const struct network_address *address,
-                                    char out_text[NETWORK_TEXT_SIZE]) {
+                                    char out_text[NETWORK_TEXT_SIZE])
+{
     char plain[NETWORK_TEXT_SIZE];
     network_address_text(address, plain);
     snprintf(out_text, NETWORK_TEXT_SIZE, "[%s%.46s]",
@@ -201,7 +216,8 @@ const char *network_address_literal(const struct network_address *address,
 }
 
 bool network_address_equal(const struct network_address *a,
-                           const struct network_address *b) {
+                           const struct network_address *b)
+{
     unsigned a_bits;
     unsigned b_bits;
     const uint8_t *a_bytes = bytes_of(a, &a_bits);
@@ -210,7 +226,8 @@ bool network_address_equal(const struct network_address *a,
 }
 
 /* Set every bit behind the prefix to zero; whether one of them was set. */
-static bool clear_host_bits(struct network_address *address, unsigned prefix) {
+static bool clear_host_bits(struct network_address *address, unsigned prefix)
+{
     unsigned bits;
     uint8_t *bytes = (uint8_t *)bytes_of(address, &bits);
     bool was_set = false;
@@ -224,7 +241,8 @@ static bool clear_host_bits(struct network_address *address, unsigned prefix) {
 }
 
 static bool parse_prefix(struct text text, bool is_mapped, unsigned bits,
-                         unsigned *out_prefix) {
+                         unsigned *out_prefix)
+{
     uint64_t value;
     uint64_t shift = is_mapped ? 96 : 0;
     if (!text_to_uint64(text, &value) || value < shift ||
@@ -236,7 +254,8 @@ static bool parse_prefix(struct text text, bool is_mapped, unsigned bits,
 }
 
 bool network_range_parse(struct text text, struct network_range *out_range,
-                         struct error *error) {
+                         struct error *error)
+{
     size_t slash = text_find_byte(text, '/');
     struct text base = text_slice(text, 0, slash);
     struct network_range range = { 0 };
@@ -271,7 +290,8 @@ bool network_range_parse(struct text text, struct network_range *out_range,
 }
 
 bool network_range_contains(const struct network_range *range,
-                            const struct network_address *address) {
+                            const struct network_address *address)
+{
     unsigned range_bits;
     unsigned bits;
     const uint8_t *base = bytes_of(&range->base, &range_bits);
@@ -288,7 +308,8 @@ bool network_range_contains(const struct network_range *range,
 }
 
 const char *network_range_text(const struct network_range *range,
-                               char out_text[NETWORK_TEXT_SIZE]) {
+                               char out_text[NETWORK_TEXT_SIZE])
+{
     char plain[NETWORK_TEXT_SIZE];
     network_address_text(&range->base, plain);
     snprintf(out_text, NETWORK_TEXT_SIZE, "%.46s/%u", plain,
@@ -311,7 +332,8 @@ static const struct special_v4 {
     { { 240, 0, 0, 0 }, 4 },
 };
 
-static bool is_special_v4(const uint8_t bytes[4]) {
+static bool is_special_v4(const uint8_t bytes[4])
+{
     struct network_address address = make_v4(bytes, 0);
     for (size_t i = 0; i < ARRAY_LENGTH(special_v4); i++) {
         struct network_range range = {
@@ -329,7 +351,8 @@ static bool is_special_v4(const uint8_t bytes[4]) {
  * in it: 2001::/23 (protocol assignments), 2001:db8::/32 and 3fff::/20
  * (documentation). NAT64 (RFC 6052) and 6to4 (RFC 3056) addresses lead to the
  * IPv4 address in them and are judged by it. */
-static bool is_special_v6(const uint8_t bytes[16]) {
+static bool is_special_v6(const uint8_t bytes[16])
+{
     static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
     if (memcmp(bytes, nat64, sizeof(nat64)) == 0) {
         return is_special_v4(bytes + 12);
@@ -346,7 +369,8 @@ static bool is_special_v6(const uint8_t bytes[16]) {
     return (bytes[0] & 0xe0) != 0x20;
 }
 
-bool network_address_is_special(const struct network_address *address) {
+bool network_address_is_special(const struct network_address *address)
+{
     unsigned bits;
     const uint8_t *bytes = bytes_of(address, &bits);
     if (bits == 0) {
@@ -362,7 +386,8 @@ static struct own_addresses {
     int64_t looked_at;
 } own;
 
-static void add_own(const struct sockaddr *socket) {
+static void add_own(const struct sockaddr *socket)
+{
     socklen_t length = socket->sa_family == AF_INET
                            ? sizeof(struct sockaddr_in)
                            : sizeof(struct sockaddr_in6);
@@ -372,7 +397,8 @@ static void add_own(const struct sockaddr *socket) {
 }
 
 /* When the system does not tell, what we knew before stays. */
-static void look_at_interfaces(void) {
+static void look_at_interfaces(void)
+{
     struct ifaddrs *interfaces;
     own.looked_at = clock_monotonic();
     if (getifaddrs(&interfaces) != 0) {
@@ -389,7 +415,8 @@ static void look_at_interfaces(void) {
     freeifaddrs(interfaces);
 }
 
-bool network_address_is_own(const struct network_address *address) {
+bool network_address_is_own(const struct network_address *address)
+{
     if (!own.addresses ||
         clock_monotonic() - own.looked_at > OWN_ADDRESSES_KEPT) {
         look_at_interfaces();

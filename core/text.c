@@ -6,27 +6,32 @@
 
 #include "core/memory.h"
 
-char ascii_lower(char byte) {
+char ascii_lower(char byte)
+{
     return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
 }
 
-bool ascii_is_digit(char byte) {
+bool ascii_is_digit(char byte)
+{
     return byte >= '0' && byte <= '9';
 }
 
-bool ascii_is_alnum(char byte) {
+bool ascii_is_alnum(char byte)
+{
     char lower = ascii_lower(byte);
     return ascii_is_digit(byte) || (lower >= 'a' && lower <= 'z');
 }
 
-struct text text_of(const char *string) {
+struct text text_of(const char *string)
+{
     if (!string) {
         return (struct text){ "", 0 };
     }
     return (struct text){ string, strlen(string) };
 }
 
-struct text text_slice(struct text text, size_t from, size_t to) {
+struct text text_slice(struct text text, size_t from, size_t to)
+{
     size_t end = to < text.length ? to : text.length;
     if (from >= end) {
         return (struct text){ "", 0 };
@@ -34,11 +39,13 @@ struct text text_slice(struct text text, size_t from, size_t to) {
     return (struct text){ text.data + from, end - from };
 }
 
-static bool is_blank(char byte) {
+static bool is_blank(char byte)
+{
     return byte == ' ' || byte == '\t';
 }
 
-struct text text_trim(struct text text) {
+struct text text_trim(struct text text)
+{
     while (text.length > 0 && is_blank(text.data[0])) {
         text.data++;
         text.length--;
@@ -49,12 +56,14 @@ struct text text_trim(struct text text) {
     return text;
 }
 
-bool text_equal(struct text a, struct text b) {
+bool text_equal(struct text a, struct text b)
+{
     return a.length == b.length &&
            (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
-bool text_equal_ignoring_case(struct text a, struct text b) {
+bool text_equal_ignoring_case(struct text a, struct text b)
+{
     if (a.length != b.length) {
         return false;
     }
@@ -66,22 +75,26 @@ bool text_equal_ignoring_case(struct text a, struct text b) {
     return true;
 }
 
-bool text_is(struct text text, const char *string) {
+bool text_is(struct text text, const char *string)
+{
     return text_equal(text, text_of(string));
 }
 
-bool text_is_ignoring_case(struct text text, const char *string) {
+bool text_is_ignoring_case(struct text text, const char *string)
+{
     return text_equal_ignoring_case(text, text_of(string));
 }
 
-bool text_starts_with_ignoring_case(struct text text, const char *prefix) {
+bool text_starts_with_ignoring_case(struct text text, const char *prefix)
+{
     struct text wanted = text_of(prefix);
     return text.length >= wanted.length &&
            text_equal_ignoring_case(text_slice(text, 0, wanted.length),
                                     wanted);
 }
 
-bool text_ends_with_ignoring_case(struct text text, const char *suffix) {
+bool text_ends_with_ignoring_case(struct text text, const char *suffix)
+{
     struct text wanted = text_of(suffix);
     return text.length >= wanted.length &&
            text_equal_ignoring_case(
@@ -89,7 +102,8 @@ bool text_ends_with_ignoring_case(struct text text, const char *suffix) {
                wanted);
 }
 
-size_t text_find_byte(struct text text, char byte) {
+size_t text_find_byte(struct text text, char byte)
+{
     if (text.length == 0) {
         return 0;
     }
@@ -97,7 +111,8 @@ size_t text_find_byte(struct text text, char byte) {
     return found ? (size_t)(found - text.data) : text.length;
 }
 
-bool text_split(struct text *rest, char separator, struct text *out_piece) {
+bool text_split(struct text *rest, char separator, struct text *out_piece)
+{
     if (rest->length == 0) {
         return false;
     }
@@ -108,7 +123,8 @@ bool text_split(struct text *rest, char separator, struct text *out_piece) {
     return true;
 }
 
-bool text_to_uint64(struct text text, uint64_t *out_value) {
+bool text_to_uint64(struct text text, uint64_t *out_value)
+{
     uint64_t value = 0;
     for (size_t i = 0; i < text.length; i++) {
         if (!ascii_is_digit(text.data[i])) {
@@ -127,7 +143,8 @@ bool text_to_uint64(struct text text, uint64_t *out_value) {
     return true;
 }
 
-bool text_has_8bit(struct text text) {
+bool text_has_8bit(struct text text)
+{
     for (size_t i = 0; i < text.length; i++) {
         if ((unsigned char)text.data[i] & 0x80) {
             return true;
@@ -153,7 +170,8 @@ static const struct utf8_form {
     { 0xf4, 0xf4, 0x80, 0x8f, 4 },
 };
 
-static const struct utf8_form *find_form(unsigned char first) {
+static const struct utf8_form *find_form(unsigned char first)
+{
     for (size_t i = 0; i < ARRAY_LENGTH(utf8_forms); i++) {
         if (first >= utf8_forms[i].first_low &&
             first <= utf8_forms[i].first_high) {
@@ -164,7 +182,8 @@ static const struct utf8_form *find_form(unsigned char first) {
 }
 
 /* The length of the character at the start, 0 if there is none. */
-static size_t measure_character(const unsigned char *bytes, size_t length) {
+static size_t measure_character(const unsigned char *bytes, size_t length)
+{
     const struct utf8_form *form = find_form(bytes[0]);
     if (!form || form->length > length) {
         return 0;
@@ -179,7 +198,8 @@ static size_t measure_character(const unsigned char *bytes, size_t length) {
     return form->length;
 }
 
-bool text_is_utf8(struct text text) {
+bool text_is_utf8(struct text text)
+{
     const unsigned char *bytes = (const unsigned char *)text.data;
     size_t at = 0;
     while (at < text.length) {
@@ -194,19 +214,22 @@ bool text_is_utf8(struct text text) {
 
 #define SMALLEST_CAPACITY 64
 
-void buffer_free(struct buffer *buffer) {
+void buffer_free(struct buffer *buffer)
+{
     memory_free(buffer->data);
     *buffer = (struct buffer){ 0 };
 }
 
-void buffer_clear(struct buffer *buffer) {
+void buffer_clear(struct buffer *buffer)
+{
     buffer->length = 0;
     if (buffer->data) {
         buffer->data[0] = '\0';
     }
 }
 
-void buffer_reserve(struct buffer *buffer, size_t more_bytes) {
+void buffer_reserve(struct buffer *buffer, size_t more_bytes)
+{
     check(more_bytes < SIZE_MAX / 4 && buffer->length < SIZE_MAX / 4);
     size_t wanted = buffer->length + more_bytes + 1;
     if (wanted <= buffer->capacity) {
@@ -222,7 +245,8 @@ void buffer_reserve(struct buffer *buffer, size_t more_bytes) {
     buffer->data[buffer->length] = '\0';
 }
 
-void buffer_append(struct buffer *buffer, const void *bytes, size_t length) {
+void buffer_append(struct buffer *buffer, const void *bytes, size_t length)
+{
     buffer_reserve(buffer, length);
     if (length > 0) {
         memcpy(buffer->data + buffer->length, bytes, length);
@@ -231,20 +255,24 @@ void buffer_append(struct buffer *buffer, const void *bytes, size_t length) {
     buffer->data[buffer->length] = '\0';
 }
 
-void buffer_append_text(struct buffer *buffer, struct text text) {
+void buffer_append_text(struct buffer *buffer, struct text text)
+{
     buffer_append(buffer, text.data, text.length);
 }
 
-void buffer_append_string(struct buffer *buffer, const char *string) {
+void buffer_append_string(struct buffer *buffer, const char *string)
+{
     buffer_append(buffer, string, strlen(string));
 }
 
-void buffer_append_byte(struct buffer *buffer, char byte) {
+void buffer_append_byte(struct buffer *buffer, char byte)
+{
     buffer_append(buffer, &byte, 1);
 }
 
 void buffer_vprintf(struct buffer *buffer, const char *format,
-                    va_list arguments) {
+                    va_list arguments)
+{
     va_list again;
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
@@ -256,14 +284,16 @@ void buffer_vprintf(struct buffer *buffer, const char *format,
     buffer->length += (size_t)length;
 }
 
-void buffer_printf(struct buffer *buffer, const char *format, ...) {
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     buffer_vprintf(buffer, format, arguments);
     va_end(arguments);
 }
 
-void buffer_remove_front(struct buffer *buffer, size_t length) {
+void buffer_remove_front(struct buffer *buffer, size_t length)
+{
     if (length >= buffer->length) {
         buffer_clear(buffer);
         return;
@@ -272,11 +302,13 @@ void buffer_remove_front(struct buffer *buffer, size_t length) {
     memmove(buffer->data, buffer->data + length, buffer->length + 1);
 }
 
-struct text buffer_text(const struct buffer *buffer) {
+struct text buffer_text(const struct buffer *buffer)
+{
     return (struct text){ buffer->data ? buffer->data : "", buffer->length };
 }
 
-char *buffer_take(struct buffer *buffer) {
+char *buffer_take(struct buffer *buffer)
+{
     buffer_reserve(buffer, 0);
     char *data = buffer->data;
     *buffer = (struct buffer){ 0 };
