@@ -34,7 +34,8 @@ struct stream_handler {
     void (*on_tls_started)(void *owner);
     /* There are unread bytes. Called again each loop turn while bytes are left
      * over and reading is not paused, so a handler may take a few lines and
-     * return (fairness). */
+     * return (fairness). A handler that takes nothing is called again with the
+     * next bytes or after stream_resume, so half a line costs nothing. */
     void (*on_readable)(void *owner);
     /* Everything written has been given to the system. */
     void (*on_drained)(void *owner);
