@@ -34,7 +34,6 @@ struct relay_settings_values {
     int64_t host_penalty;
     int64_t waiting_per_site;
     const char *retry; /* "1 min, 5 min, …" */
-    int64_t expires_after;
     int64_t mx_port;
     bool allow_special_addresses;
     const char *dns_servers;

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A record holds copies of all it needs, so that the delivery and the message
+ * can go as soon as the outcome is known; the records themselves are kept until
+ * they are committed.
+ *
+ *   attempt_end ── report due? ──> message_store(report) ──┐
+ *        └───────── no ──────────> result_store <──────────┘──> record freed
+ */
+#include "relay/attempt.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "relay/delivery_report.h"
+#include "relay/relay_metrics.h"
+#include "relay/relay_settings.h"
+#include "sql/messages.h"
+#include "sql/results.h"
+
+#define HOSTS_PER_ROUND 5
+
+struct attempt_writer {
+    struct database *database;
+    attempt_report_fn *on_report;
+    void *owner;
+    int64_t worker_id;
+    size_t pending;
+};
+
+struct attempt_record {
+    struct attempt_writer *writer;
+    struct arena *arena;
+    struct batch_row row;
+    struct delivery_result result;
+    /* A report that has to be stored first; NULL if none is due. */
+    struct held_message *report;
+    struct new_message new_report;
+    struct new_delivery new_report_delivery;
+};
+
+struct attempt_writer *attempt_writer_create(struct database *database,
+                                             attempt_report_fn *on_report,
+                                             void *owner)
+{
+    struct attempt_writer *writer = memory_alloc(sizeof(*writer));
+    writer->database = database;
+    writer->on_report = on_report;
+    writer->owner = owner;
+    return writer;
+}
+
+void attempt_writer_free(struct attempt_writer **writer)
+{
+    memory_free(*writer);
+    *writer = NULL;
+}
+
+void attempt_writer_set_worker(struct attempt_writer *writer, int64_t worker_id)
+{
+    writer->worker_id = worker_id;
+}
+
+size_t attempt_writer_pending(const struct attempt_writer *writer)
+{
+    return writer->pending;
+}
+
+static void free_record(struct attempt_record *record)
+{
+    record->writer->pending--;
+    held_message_free(&record->report);
+    struct arena *arena = record->arena;
+    arena_free(&arena);
+}
+
+static void on_result_stored(void *owner, enum database_result result,
+                             const struct error *error)
+{
+    struct attempt_record *record = owner;
+    if (result != DATABASE_DONE) {
+        /* PostgreSQL refused the row for what it is: the queue row stays ours
+         * until the lease ends, then somebody tries again. */
+        log_error(NULL, "a result could not be stored",
+                  "message=%" PRId64 " delivery=%" PRId64 " reason=\"%s\"",
+                  record->result.message_id, record->result.delivery_id,
+                  log_quote(text_of(error != NULL ? error->text : "")));
+    }
+    free_record(record);
+}
+
+static void store_result(struct attempt_record *record)
+{
+    memset(&record->row, 0, sizeof(record->row));
+    result_store(record->writer->database, &record->row, &record->result,
+                 on_result_stored, record);
+}
+
+static void store_report(struct attempt_record *record);
+
+static void on_report_stored(void *owner, enum database_result result,
+                             const struct error *error)
+{
+    struct attempt_record *record = owner;
+    struct attempt_writer *writer = record->writer;
+    if (result == DATABASE_UNAVAILABLE) {
+        store_report(record); /* with new ids: the old ones may be withdrawn */
+        return;
+    }
+    if (result == DATABASE_DONE) {
+        struct held_message *report = record->report;
+        record->report = NULL;
+        writer->on_report(writer->owner, report);
+    } else {
+        log_error(NULL, "a delivery report could not be stored",
+                  "message=%" PRId64 " reason=\"%s\"",
+                  record->result.message_id,
+                  log_quote(text_of(error != NULL ? error->text : "")));
+    }
+    store_result(record);
+}
+
+static void store_report(struct attempt_record *record)
+{
+    struct held_message *report = record->report;
+    struct delivery *delivery = LIST_ITEM(report->deliveries.first,
+                                          struct delivery, of_message);
+    report->message_id = id_make();
+    delivery->delivery_id = id_make();
+    record->new_report_delivery = (struct new_delivery){
+        .delivery_id = delivery->delivery_id,
+        .recipient = delivery->recipient,
+        .domain = delivery->domain,
+        .notify = delivery->notify,
+    };
+    record->new_report = (struct new_message){
+        .account_id = report->account_id,
+        .message_id = report->message_id,
+        .accepted_at = report->accepted_at,
+        .expires_at = report->expires_at,
+        .sender = "",
+        .from_address = "",
+        .subject = "Delivery report",
+        .internet_message_id = "",
+        .is_smtputf8 = report->is_smtputf8,
+        .has_8bit = report->has_8bit,
+        .client_address = "",
+        .client_name = relay_settings_now()->hostname,
+        .protocol = "report",
+        .trace = text_of(""),
+        .transcript = text_of(""),
+        .data = buffer_text(&report->data),
+        .deliveries = &record->new_report_delivery,
+        .delivery_count = 1,
+        .worker_id = record->writer->worker_id,
+        .event_id = id_make(),
+    };
+    memset(&record->row, 0, sizeof(record->row));
+    message_store(record->writer->database, &record->row, &record->new_report,
+                  on_report_stored, record);
+}
+
+static struct attempt_record *create_record(struct attempt_writer *writer,
+                                            const struct delivery *delivery)
+{
+    struct arena *arena = arena_create();
+    struct attempt_record *record = arena_alloc(arena, sizeof(*record));
+    const struct held_message *message = delivery->message;
+    record->writer = writer;
+    record->arena = arena;
+    record->result = (struct delivery_result){
+        .account_id = message->account_id,
+        .message_id = message->message_id,
+        .delivery_id = delivery->delivery_id,
+        .worker_id = writer->worker_id,
+        .attempt_number = delivery->attempt_count + 1,
+        .finished_at = clock_now(),
+        .recipient = arena_copy_string(arena, delivery->recipient),
+        .transcript = text_of(""),
+    };
+    writer->pending++;
+    return record;
+}
+
+static void write_record(struct attempt_record *record)
+{
+    if (record->report != NULL) {
+        store_report(record);
+    } else {
+        store_result(record);
+    }
+}
+
+static struct text copy_text(struct arena *arena, struct text text)
+{
+    return (struct text){ arena_copy_text(arena, text), text.length };
+}
+
+static void fill_attempt(struct attempt_record *record,
+                         const struct attempt_facts *facts,
+                         const struct smtp_outcome *outcome)
+{
+    struct arena *arena = record->arena;
+    struct delivery_result *result = &record->result;
+    struct buffer reply = { 0 };
+    if (outcome->reply.code != 0) {
+        smtp_reply_print(&outcome->reply, &reply);
+    } else {
+        buffer_append_string(&reply, outcome->text);
+    }
+    result->has_attempt = true;
+    result->attempt_id = id_make();
+    result->started_at =
+        facts->started_at != 0 ? facts->started_at : result->finished_at;
+    result->host = arena_copy_string(arena, facts->host);
+    result->address = arena_copy_string(arena, facts->address);
+    result->outcome = smtp_verdict_text(outcome->verdict);
+    result->scope = smtp_scope_text(outcome->scope);
+    result->step = arena_copy_string(arena, outcome->step);
+    result->reply_code = outcome->reply.code;
+    result->enhanced_code = arena_copy_string(arena, outcome->enhanced);
+    result->reply = arena_copy_text(arena, buffer_text(&reply));
+    result->tls =
+        facts->tls != NULL ? arena_copy_string(arena, facts->tls) : NULL;
+    result->queue_milliseconds = facts->queue_milliseconds;
+    result->connect_milliseconds = facts->connect_milliseconds;
+    result->transfer_milliseconds = facts->transfer_milliseconds;
+    result->transcript = copy_text(arena, facts->transcript);
+    buffer_free(&reply);
+}
+
+static void fill_event(struct attempt_record *record, const char *kind,
+                       const struct smtp_outcome *outcome)
+{
+    struct delivery_result *result = &record->result;
+    json_t *detail = json_pack(
+        "{s:i, s:s, s:s, s:i, s:s, s:s}", "attempt", result->attempt_number,
+        "host", result->host != NULL ? result->host : "", "address",
+        result->address != NULL ? result->address : "", "reply_code",
+        outcome->reply.code, "enhanced_code", outcome->enhanced, "reply",
+        result->reply != NULL ? result->reply : outcome->text);
+    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    result->event_kind = kind;
+    result->event_id = id_make();
+    result->event_detail =
+        text != NULL ? arena_copy_string(record->arena, text) : "{}";
+    memory_free(text); /* jansson allocates with malloc */
+    json_decref(detail);
+}
+
+static void log_attempt(const struct attempt_record *record,
+                        const struct delivery *delivery,
+                        const struct attempt_facts *facts,
+                        const struct smtp_outcome *outcome)
+{
+    const struct delivery_result *result = &record->result;
+    log_info(NULL, "attempt",
+             "message=%" PRId64 " delivery=%" PRId64
+             " recipient=\"%s\" destination=\"%s\" host=\"%s\" address=\"%s\" "
+             "attempt=%d delay=%.3f phases=%" PRId64 "/%" PRId64 "/%" PRId64
+             " dsn=%s outcome=%s reply=\"%s\"",
+             result->message_id, result->delivery_id,
+             log_quote(text_of(delivery->recipient)),
+             log_quote(text_of(facts->site)), log_quote(text_of(facts->host)),
+             log_quote(text_of(facts->address)), result->attempt_number,
+             (double)(result->finished_at - delivery->message->accepted_at) /
+                 (double)CLOCK_SECOND,
+             result->queue_milliseconds, result->connect_milliseconds,
+             result->transfer_milliseconds, outcome->enhanced,
+             smtp_verdict_text(outcome->verdict),
+             log_quote(text_of(result->reply)));
+}
+
+/* Make the report now, while the message's bytes are here. */
+static void prepare_report(struct attempt_record *record,
+                           const struct delivery *delivery,
+                           enum report_action action,
+                           const struct attempt_facts *facts,
+                           const struct smtp_outcome *outcome,
+                           bool wants_report)
+{
+    if (delivery_report_is_due(delivery, action, wants_report,
+                               facts != NULL && facts->peer_has_dsn)) {
+        record->report =
+            delivery_report_make(delivery, action, facts, outcome);
+    }
+}
+
+/* Another host of the same round is worth a try: the trouble was the host's,
+ * and nothing may have been taken yet. */
+static bool can_try_next_host(const struct delivery *delivery,
+                              const struct attempt_facts *facts,
+                              const struct smtp_outcome *outcome)
+{
+    return outcome->scope == SCOPE_HOST && facts->has_other_host &&
+           outcome->verdict != VERDICT_UNCERTAIN &&
+           outcome->verdict != VERDICT_DELIVERED &&
+           delivery->hosts_tried + 1 < HOSTS_PER_ROUND;
+}
+
+static void reschedule(struct attempt_record *record,
+                       const struct delivery *delivery,
+                       const struct smtp_outcome *outcome)
+{
+    struct delivery_result *result = &record->result;
+    int64_t due_at = result->finished_at +
+                     relay_settings_retry_milliseconds(result->attempt_number) *
+                         CLOCK_MILLISECOND;
+    if (due_at > delivery->message->expires_at) {
+        due_at = delivery->message->expires_at;
+    }
+    result->next = RESULT_RESCHEDULED;
+    result->next_at = due_at;
+    result->why = arena_copy_string(record->arena, outcome->text);
+    fill_event(record, "deferred", outcome);
+}
+
+static void finish(struct attempt_record *record, const char *state,
+                   const char *event_kind, const struct smtp_outcome *outcome)
+{
+    record->result.next = RESULT_FINISHED;
+    record->result.state = state;
+    fill_event(record, event_kind, outcome);
+}
+
+static void set_expired(struct smtp_outcome *expired,
+                        const struct smtp_outcome *last)
+{
+    smtp_outcome_decide(expired, VERDICT_FAILED, SCOPE_MESSAGE, "4.4.7",
+                        last != NULL ? last->step : "queue",
+                        "the message could not be delivered in time%s%s",
+                        last != NULL ? "; the last try said: " : "",
+                        last != NULL ? last->text : "");
+}
+
+static const struct metric *metric_of(enum smtp_verdict verdict)
+{
+    static const enum relay_metric metrics[] = {
+        [VERDICT_NONE] = METRIC_ATTEMPTS_DEFERRED,
+        [VERDICT_DELIVERED] = METRIC_ATTEMPTS_DELIVERED,
+        [VERDICT_DEFERRED] = METRIC_ATTEMPTS_DEFERRED,
+        [VERDICT_FAILED] = METRIC_ATTEMPTS_FAILED,
+        [VERDICT_UNCERTAIN] = METRIC_ATTEMPTS_UNCERTAIN,
+    };
+    return &relay_metrics[metrics[verdict]];
+}
+
+enum attempt_next attempt_end(struct attempt_writer *writer,
+                              struct delivery *delivery,
+                              const struct attempt_facts *facts,
+                              const struct smtp_outcome *outcome,
+                              bool wants_report)
+{
+    struct attempt_record *record = create_record(writer, delivery);
+    enum attempt_next next = ATTEMPT_FINISHED;
+    fill_attempt(record, facts, outcome);
+    log_attempt(record, delivery, facts, outcome);
+    metric_add(metric_of(outcome->verdict), 1);
+    record->result.sandbox_message =
+        copy_text(record->arena, facts->sandbox_message);
+    record->result.sandbox_sender =
+        arena_copy_string(record->arena, delivery->message->sender);
+
+    if (outcome->verdict == VERDICT_DELIVERED) {
+        finish(record, "delivered", "delivered", outcome);
+        prepare_report(record, delivery, REPORT_RELAYED, facts, outcome,
+                       wants_report);
+    } else if (can_try_next_host(delivery, facts, outcome)) {
+        record->result.next = RESULT_KEPT;
+        next = ATTEMPT_NEXT_HOST;
+    } else if (outcome->verdict == VERDICT_FAILED) {
+        finish(record, "failed", "bounced", outcome);
+        prepare_report(record, delivery, REPORT_FAILED, facts, outcome,
+                       wants_report);
+    } else if (delivery->is_cancelled) {
+        finish(record, "cancelled", "cancelled", outcome);
+    } else if (clock_now() >= delivery->message->expires_at) {
+        struct smtp_outcome expired;
+        set_expired(&expired, outcome);
+        finish(record, "expired", "expired", &expired);
+        prepare_report(record, delivery, REPORT_FAILED, facts, &expired,
+                       wants_report);
+    } else {
+        reschedule(record, delivery, outcome);
+        next = ATTEMPT_GIVEN_BACK;
+    }
+    write_record(record);
+    return next;
+}
+
+void attempt_give_back(struct attempt_writer *writer,
+                       const struct delivery *delivery, int64_t due_at,
+                       const char *why)
+{
+    struct attempt_record *record = create_record(writer, delivery);
+    record->result.attempt_number = delivery->attempt_count;
+    record->result.next = RESULT_RESCHEDULED;
+    record->result.next_at = due_at;
+    record->result.why = arena_copy_string(record->arena, why);
+    metric_add(&relay_metrics[METRIC_GIVEN_BACK], 1);
+    write_record(record);
+}
+
+void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,
+                    bool wants_report)
+{
+    struct attempt_record *record = create_record(writer, delivery);
+    struct smtp_outcome expired;
+    set_expired(&expired, NULL);
+    record->result.attempt_number = delivery->attempt_count;
+    finish(record, "expired", "expired", &expired);
+    prepare_report(record, delivery, REPORT_FAILED, NULL, &expired,
+                   wants_report);
+    log_info(NULL, "expired",
+             "message=%" PRId64 " delivery=%" PRId64 " recipient=\"%s\"",
+             record->result.message_id, record->result.delivery_id,
+             log_quote(text_of(delivery->recipient)));
+    write_record(record);
+}

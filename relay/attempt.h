@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a try: what follows from its outcome, written as one record
+ * (attempt, event, delivery state and queue row together, after the report to
+ * the sender if one is due) and logged as one line.
+ */
+#ifndef BATON_RELAY_ATTEMPT_H
+#define BATON_RELAY_ATTEMPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/text.h"
+#include "relay/held_message.h"
+#include "smtp/outcome.h"
+
+/* What is known of a try besides its outcome. */
+struct attempt_facts {
+    const char *host; /* "" if none was reached */
+    const char *address; /* with port, or "" */
+    int64_t started_at; /* wall clock; 0: nothing was tried */
+    int64_t queue_milliseconds;
+    int64_t connect_milliseconds;
+    int64_t transfer_milliseconds;
+    const char *tls; /* or NULL */
+    struct text transcript;
+    bool peer_has_dsn;
+    const char *site; /* for the log */
+    bool has_other_host; /* another host of the site can be tried at once */
+    struct text sandbox_message; /* kept by the sandbox route; else empty */
+};
+
+enum attempt_next {
+    ATTEMPT_FINISHED, /* the delivery is over: drop it */
+    ATTEMPT_GIVEN_BACK, /* its row is the table's again: drop it */
+    ATTEMPT_NEXT_HOST, /* keep it and try the next host at once */
+};
+
+struct attempt_writer;
+struct database;
+struct loop;
+
+/* Called for each report that was stored, leased by us: deliver it. The message
+ * is the callee's. */
+typedef void attempt_report_fn(void *owner, struct held_message *report);
+
+struct attempt_writer *attempt_writer_create(struct database *database,
+                                             attempt_report_fn *on_report,
+                                             void *owner);
+void attempt_writer_free(struct attempt_writer **writer);
+/* The lease that results and reports carry. */
+void attempt_writer_set_worker(struct attempt_writer *writer,
+                               int64_t worker_id);
+/* Records that are not committed yet: they are bounded by the scheduler. */
+size_t attempt_writer_pending(const struct attempt_writer *writer);
+
+/* Decide, log and write. The delivery and its message may be dropped at once
+ * afterwards. wants_report: the account has delivery reports on. */
+enum attempt_next attempt_end(struct attempt_writer *writer,
+                              struct delivery *delivery,
+                              const struct attempt_facts *facts,
+                              const struct smtp_outcome *outcome,
+                              bool wants_report);
+
+/* Give a delivery back untried, due at due_at. */
+void attempt_give_back(struct attempt_writer *writer,
+                       const struct delivery *delivery, int64_t due_at,
+                       const char *why);
+
+/* End a delivery that ran out of time before this try. */
+void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,
+                    bool wants_report);
+
+#endif

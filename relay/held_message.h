@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages and deliveries that this worker has leased and keeps in memory.
+ *
+ * A held message owns its deliveries and is freed with the last of them. Its
+ * bytes are there from acceptance, or are read back when the queue row was
+ * claimed; they are accounted in the worker's budget.
+ */
+#ifndef BATON_RELAY_HELD_MESSAGE_H
+#define BATON_RELAY_HELD_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/budget.h"
+#include "core/list.h"
+#include "core/text.h"
+#include "smtp/client.h"
+#include "sql/messages.h"
+#include "sql/queue.h"
+
+struct site;
+
+enum delivery_phase {
+    DELIVERY_LOADING, /* waits for its message's bytes */
+    DELIVERY_ROUTING, /* waits for its destination's hosts */
+    DELIVERY_WAITING, /* stands in a site's queue */
+    DELIVERY_ON_WIRE, /* part of a running transaction */
+};
+
+struct held_message {
+    struct list_link link; /* in the scheduler's messages */
+    struct list deliveries; /* struct delivery, of_message */
+    struct arena *arena; /* this struct's strings and its deliveries */
+    int64_t account_id;
+    int64_t message_id;
+    int64_t accepted_at;
+    int64_t expires_at;
+    const char *sender;
+    const char *envelope_id; /* or NULL */
+    enum smtp_dsn_return dsn_return;
+    bool is_smtputf8;
+    bool has_8bit;
+    int priority;
+    int64_t size_bytes;
+
+    bool is_loaded;
+    struct message_load *load;
+    struct budget_share share;
+    struct buffer trace;
+    struct buffer data;
+    /* The copy for the wire, made when the first delivery needs it. */
+    struct arena *wire_arena;
+    struct text *pieces; /* NULL until then */
+    size_t piece_count;
+    size_t wire_bytes;
+};
+
+struct delivery {
+    struct list_link of_message;
+    struct list_link link; /* in a destination's or a site's queue, or none */
+    struct held_message *message;
+    struct site *site; /* while WAITING or ON_WIRE */
+    enum delivery_phase phase;
+    int64_t delivery_id;
+    const char *recipient;
+    const char *domain; /* normalised */
+    const char *original_recipient; /* or NULL */
+    unsigned notify;
+    int attempt_count; /* rounds begun before this one */
+    int hosts_tried; /* in this round */
+    int64_t ready_monotonic; /* since when it could have been sent */
+    bool is_cancelled; /* an operator's wish, met when it leaves the wire */
+};
+
+/* An empty message with its own arena. */
+struct held_message *held_message_create(void);
+/* Give bytes back to the budget and free all. It must be in no list, and its
+ * deliveries neither. */
+void held_message_free(struct held_message **message);
+
+/* Add a delivery; strings are copied. */
+struct delivery *held_message_add_delivery(struct held_message *message,
+                                           int64_t delivery_id,
+                                           const char *recipient,
+                                           const char *domain, unsigned notify,
+                                           const char *original_recipient,
+                                           int attempt_count);
+
+/* Make the copy for the wire. False: it cannot be made (the stored bytes are
+ * not what intake let through). */
+bool held_message_compose(struct held_message *message,
+                          struct error *error) MUST_USE;
+
+#endif

@@ -1,0 +1,682 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fairness: each lane (high, normal) holds one queue per account, and the
+ * accounts take turns. A transaction takes the next delivery and, while they
+ * stand right behind it, further recipients of the same message.
+ *
+ * The sandbox and discard kinds have no connections: their deliveries are done
+ * a few per loop turn.
+ */
+#include "relay/site.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/map.h"
+#include "core/memory.h"
+#include "relay/relay_settings.h"
+
+#define LANE_COUNT 2
+#define LANE_HIGH 0
+#define LANE_NORMAL 1
+#define RECIPIENTS_PER_TRANSACTION 100
+#define LOCAL_DELIVERIES_PER_TURN 50
+
+/* The deliveries of one account that wait in one lane of a site. */
+struct account_queue {
+    struct list_link link; /* in the lane, while it has deliveries */
+    struct list deliveries;
+    int64_t account_id;
+};
+
+struct lane {
+    struct list queues; /* the account whose turn it is stands first */
+    struct map *by_account;
+};
+
+struct site {
+    struct loop *loop;
+    const struct site_handler *handler;
+    void *owner;
+    enum site_kind kind;
+    char *key;
+    char *user;
+    char *password;
+    struct smtp_pool_options pool_options;
+    struct smtp_pool *pool; /* SITE_SMTP */
+    struct lane lanes[LANE_COUNT];
+    size_t waiting_count;
+    size_t busy_count; /* deliveries on the wire */
+    char last_trouble[256]; /* why connections could not be made, or "" */
+    struct timer rate_timer;
+    int64_t interval; /* microseconds between transactions; 0: no limit */
+    int64_t next_send_monotonic;
+    bool is_limited_by_connections;
+    bool has_local_post;
+    loop_fn *on_drained;
+    void *drain_owner;
+};
+
+/* A running transaction with the deliveries it carries. */
+struct site_transaction {
+    struct smtp_client_transaction wire; /* first: the pool hands it back */
+    struct site *site;
+    struct arena *arena;
+    struct delivery **deliveries;
+    int64_t taken_monotonic;
+};
+
+/* -- queues -- */
+
+static struct lane *lane_of(struct site *site, const struct delivery *delivery)
+{
+    return &site->lanes[delivery->message->priority > 0 ? LANE_HIGH
+                                                         : LANE_NORMAL];
+}
+
+static struct account_queue *queue_of(struct lane *lane, int64_t account_id)
+{
+    struct account_queue *queue = map_get_id(lane->by_account, account_id);
+    if (queue == NULL) {
+        queue = memory_alloc(sizeof(*queue));
+        queue->account_id = account_id;
+        map_set_id(lane->by_account, account_id, queue);
+        list_append(&lane->queues, &queue->link);
+    }
+    return queue;
+}
+
+static void drop_empty_queue(struct lane *lane, struct account_queue *queue)
+{
+    if (queue->deliveries.count == 0) {
+        list_remove(&queue->link);
+        map_remove_id(lane->by_account, queue->account_id);
+        memory_free(queue);
+    }
+}
+
+static void enqueue(struct site *site, struct delivery *delivery, bool in_front)
+{
+    struct account_queue *queue = queue_of(lane_of(site, delivery),
+                                           delivery->message->account_id);
+    delivery->site = site;
+    delivery->phase = DELIVERY_WAITING;
+    if (in_front) {
+        list_prepend(&queue->deliveries, &delivery->link);
+    } else {
+        list_append(&queue->deliveries, &delivery->link);
+    }
+    site->waiting_count++;
+}
+
+void site_remove(struct delivery *delivery)
+{
+    struct site *site = delivery->site;
+    struct lane *lane = lane_of(site, delivery);
+    struct account_queue *queue =
+        map_get_id(lane->by_account, delivery->message->account_id);
+    list_remove(&delivery->link);
+    site->waiting_count--;
+    drop_empty_queue(lane, queue);
+}
+
+static struct delivery *take_from_lane(struct site *site, struct lane *lane)
+{
+    struct account_queue *queue =
+        LIST_ITEM(lane->queues.first, struct account_queue, link);
+    if (queue == NULL) {
+        return NULL;
+    }
+    struct delivery *delivery = LIST_ITEM(list_take_first(&queue->deliveries),
+                                          struct delivery, link);
+    site->waiting_count--;
+    list_remove(&queue->link); /* its turn is over */
+    list_append(&lane->queues, &queue->link);
+    drop_empty_queue(lane, queue);
+    return delivery;
+}
+
+struct delivery *site_take_waiting(struct site *site)
+{
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        struct delivery *delivery = take_from_lane(site, &site->lanes[i]);
+        if (delivery != NULL) {
+            return delivery;
+        }
+    }
+    return NULL;
+}
+
+/* The next delivery of the same message, if it is the next of its account. */
+static struct delivery *take_sibling(struct site *site,
+                                     const struct delivery *first)
+{
+    struct lane *lane = lane_of(site, first);
+    struct account_queue *queue =
+        map_get_id(lane->by_account, first->message->account_id);
+    struct delivery *next =
+        queue == NULL ? NULL
+                      : LIST_ITEM(queue->deliveries.first, struct delivery,
+                                  link);
+    if (next == NULL || next->message != first->message) {
+        return NULL;
+    }
+    list_remove(&next->link);
+    site->waiting_count--;
+    drop_empty_queue(lane, queue);
+    return next;
+}
+
+/* -- attempts -- */
+
+static void report_attempt(struct site *site, struct delivery *delivery,
+                           struct attempt_facts *facts,
+                           const struct smtp_outcome *outcome)
+{
+    facts->site = site->key;
+    site->handler->on_attempt(site->owner, delivery, facts, outcome);
+}
+
+static int64_t milliseconds_between(int64_t from, int64_t to)
+{
+    return to > from ? (to - from) / CLOCK_MILLISECOND : 0;
+}
+
+/* What cannot even be composed fails without a dialogue. */
+static void fail_uncomposed(struct site *site, struct delivery *delivery,
+                            const struct error *error)
+{
+    struct smtp_outcome outcome;
+    struct attempt_facts facts = {
+        .host = "",
+        .address = "",
+        .transcript = text_of(""),
+        .sandbox_message = text_of(""),
+    };
+    smtp_outcome_decide(&outcome, VERDICT_FAILED, SCOPE_MESSAGE, "5.6.0",
+                        "compose", "%s", error->text);
+    report_attempt(site, delivery, &facts, &outcome);
+}
+
+static bool may_finish(void *owner)
+{
+    const struct site_transaction *transaction = owner;
+    const struct site *site = transaction->site;
+    return site->handler->may_send(site->owner);
+}
+
+static void fill_wire(struct site_transaction *transaction,
+                      const struct held_message *message)
+{
+    transaction->wire = (struct smtp_client_transaction){
+        .sender = message->sender,
+        .needs_smtputf8 = message->is_smtputf8,
+        .has_8bit = message->has_8bit,
+        .dsn_return = message->dsn_return,
+        .envelope_id = message->envelope_id,
+        .pieces = message->pieces,
+        .piece_count = message->piece_count,
+        .size_bytes = message->wire_bytes,
+        .may_finish = may_finish,
+        .owner = transaction,
+    };
+}
+
+static void add_recipient(struct site_transaction *transaction,
+                          struct delivery *delivery)
+{
+    size_t i = transaction->wire.recipient_count++;
+    transaction->deliveries[i] = delivery;
+    transaction->wire.recipients[i] = (struct smtp_client_recipient){
+        .address = delivery->recipient,
+        .notify = delivery->notify,
+        .original_recipient = delivery->original_recipient,
+        .owner = delivery,
+    };
+    delivery->phase = DELIVERY_ON_WIRE;
+    transaction->site->busy_count++;
+}
+
+/* A recipient alone costs one slot, not a hundred. */
+static size_t count_siblings(const struct delivery *first)
+{
+    size_t count = first->message->deliveries.count;
+    return count < RECIPIENTS_PER_TRANSACTION ? count
+                                              : RECIPIENTS_PER_TRANSACTION;
+}
+
+static struct site_transaction *begin_transaction(struct site *site,
+                                                  struct delivery *first)
+{
+    struct arena *arena = arena_create();
+    struct site_transaction *transaction =
+        arena_alloc(arena, sizeof(*transaction));
+    size_t most = count_siblings(first);
+    transaction->site = site;
+    transaction->arena = arena;
+    transaction->taken_monotonic = clock_monotonic();
+    fill_wire(transaction, first->message);
+    transaction->deliveries =
+        arena_alloc(arena, most * sizeof(*transaction->deliveries));
+    transaction->wire.recipients =
+        arena_alloc(arena, most * sizeof(*transaction->wire.recipients));
+    add_recipient(transaction, first);
+    while (transaction->wire.recipient_count < most) {
+        struct delivery *sibling = take_sibling(site, first);
+        if (sibling == NULL) {
+            break;
+        }
+        add_recipient(transaction, sibling);
+    }
+    return transaction;
+}
+
+static void on_rate_timer(void *owner)
+{
+    struct site *site = owner;
+    site_wake(site);
+}
+
+/* GCRA with a burst of one: at most one transaction per interval. */
+static bool passes_rate(struct site *site)
+{
+    if (site->interval == 0) {
+        return true;
+    }
+    int64_t now = clock_monotonic();
+    if (now < site->next_send_monotonic) {
+        if (!timer_is_running(&site->rate_timer)) {
+            timer_start(&site->rate_timer, site->loop,
+                        (site->next_send_monotonic - now) / CLOCK_MILLISECOND +
+                            1,
+                        on_rate_timer, site);
+        }
+        return false;
+    }
+    site->next_send_monotonic = now + site->interval;
+    return true;
+}
+
+static struct smtp_client_transaction *take_work(void *owner)
+{
+    struct site *site = owner;
+    if (site->waiting_count == 0 || !site->handler->may_send(site->owner) ||
+        !passes_rate(site)) {
+        return NULL;
+    }
+    struct delivery *first;
+    while ((first = site_take_waiting(site)) != NULL) {
+        struct error error;
+        if (held_message_compose(first->message, &error)) {
+            return &begin_transaction(site, first)->wire;
+        }
+        fail_uncomposed(site, first, &error);
+    }
+    return NULL;
+}
+
+static void on_transaction_done(void *owner,
+                                struct smtp_client_transaction *wire)
+{
+    struct site *site = owner;
+    struct site_transaction *transaction = wire->owner;
+    char address[NETWORK_TEXT_SIZE];
+    char tls[96];
+    snprintf(tls, sizeof(tls), "%s %s%s",
+             wire->tls_version != NULL ? wire->tls_version : "",
+             wire->tls_cipher != NULL ? wire->tls_cipher : "",
+             wire->tls_is_verified ? " verified" : "");
+    struct attempt_facts facts = {
+        .host = wire->host.name,
+        .address = network_address_text_with_port(&wire->host.address, address),
+        .started_at = wire->started_at,
+        .connect_milliseconds = wire->connect_milliseconds,
+        .transfer_milliseconds = wire->transfer_milliseconds,
+        .tls = wire->tls_version != NULL ? tls : NULL,
+        .transcript = buffer_text(&wire->transcript.lines),
+        .peer_has_dsn = wire->peer_has_dsn,
+        .has_other_host = smtp_pool_has_host(site->pool),
+        .sandbox_message = text_of(""),
+    };
+    site->last_trouble[0] = '\0';
+    for (size_t i = 0; i < wire->recipient_count; i++) {
+        struct delivery *delivery = transaction->deliveries[i];
+        const struct smtp_outcome *outcome = &wire->recipients[i].outcome;
+        site->busy_count--;
+        if (outcome->is_untried) { /* RCPTMAX: goes with the next one */
+            enqueue(site, delivery, true);
+            continue;
+        }
+        facts.queue_milliseconds = milliseconds_between(
+            delivery->ready_monotonic, transaction->taken_monotonic);
+        report_attempt(site, delivery, &facts, outcome);
+    }
+    transcript_free(&wire->transcript);
+    struct arena *arena = transaction->arena;
+    arena_free(&arena);
+}
+
+/*
+ * No connection could be made. While another host is left, one delivery tells
+ * the story and goes on waiting in front; with the last host all that wait here
+ * have had their try.
+ */
+static void on_connect_failed(void *owner, const struct smtp_host *host,
+                              const struct smtp_outcome *outcome,
+                              const struct transcript *transcript,
+                              int64_t started_at)
+{
+    struct site *site = owner;
+    char address[NETWORK_TEXT_SIZE];
+    bool has_other_host = smtp_pool_has_host(site->pool);
+    snprintf(site->last_trouble, sizeof(site->last_trouble), "%s",
+             outcome->text);
+    struct attempt_facts facts = {
+        .host = host->name,
+        .address = network_address_text_with_port(&host->address, address),
+        .started_at = started_at,
+        .transcript = buffer_text(&transcript->lines),
+        .has_other_host = has_other_host,
+        .sandbox_message = text_of(""),
+    };
+    if (smtp_pool_connection_count(site->pool) > 0) {
+        return; /* others of our connections work: the waiting go there */
+    }
+    size_t to_tell = has_other_host ? 1 : site->waiting_count;
+    for (size_t i = 0; i < to_tell; i++) {
+        struct delivery *delivery = site_take_waiting(site);
+        if (delivery == NULL) {
+            break;
+        }
+        facts.queue_milliseconds = milliseconds_between(
+            delivery->ready_monotonic, clock_monotonic());
+        report_attempt(site, delivery, &facts, outcome);
+    }
+}
+
+static size_t work_waiting(void *owner)
+{
+    const struct site *site = owner;
+    return site->handler->may_send(site->owner) ? site->waiting_count : 0;
+}
+
+static bool may_connect(void *owner)
+{
+    struct site *site = owner;
+    bool may = site->handler->may_connect(site->owner);
+    site->is_limited_by_connections = !may;
+    return may;
+}
+
+static void on_connection_closed(void *owner)
+{
+    const struct site *site = owner;
+    site->handler->on_connection_closed(site->owner);
+}
+
+static const struct smtp_pool_handler pool_handler = {
+    .take_work = take_work,
+    .on_done = on_transaction_done,
+    .on_connect_failed = on_connect_failed,
+    .work_waiting = work_waiting,
+    .may_connect = may_connect,
+    .on_connection_closed = on_connection_closed,
+};
+
+/* -- sandbox and discard -- */
+
+static void deliver_locally(struct site *site, struct delivery *delivery)
+{
+    struct error error;
+    if (!held_message_compose(delivery->message, &error)) {
+        fail_uncomposed(site, delivery, &error);
+        return;
+    }
+    const struct held_message *message = delivery->message;
+    struct buffer copy = { 0 };
+    struct smtp_outcome outcome = { .verdict = VERDICT_DELIVERED,
+                                    .scope = SCOPE_RECIPIENT };
+    bool is_sandbox = site->kind == SITE_SANDBOX;
+    if (is_sandbox) {
+        for (size_t i = 0; i < message->piece_count; i++) {
+            buffer_append_text(&copy, message->pieces[i]);
+        }
+    }
+    smtp_reply_set(&outcome.reply, 250, "2.0.0", "%s",
+                   is_sandbox ? "kept in the sandbox" : "discarded by route");
+    snprintf(outcome.enhanced, sizeof(outcome.enhanced), "2.0.0");
+    snprintf(outcome.step, sizeof(outcome.step), "route");
+    snprintf(outcome.text, sizeof(outcome.text), "250 2.0.0 %s",
+             outcome.reply.text);
+    struct attempt_facts facts = {
+        .host = is_sandbox ? "sandbox" : "discard",
+        .address = "",
+        .started_at = clock_now(),
+        .queue_milliseconds = milliseconds_between(delivery->ready_monotonic,
+                                                   clock_monotonic()),
+        .transcript = text_of(""),
+        .sandbox_message = buffer_text(&copy),
+    };
+    report_attempt(site, delivery, &facts, &outcome);
+    buffer_free(&copy);
+}
+
+static void tell_drained(struct site *site)
+{
+    loop_fn *on_drained = site->on_drained;
+    site->on_drained = NULL;
+    if (on_drained != NULL) {
+        on_drained(site->drain_owner);
+    }
+}
+
+static void on_local_turn(void *owner)
+{
+    struct site *site = owner;
+    site->has_local_post = false;
+    for (int i = 0; i < LOCAL_DELIVERIES_PER_TURN; i++) {
+        if (!site->handler->may_send(site->owner)) {
+            break;
+        }
+        struct delivery *delivery = site_take_waiting(site);
+        if (delivery == NULL) {
+            break;
+        }
+        deliver_locally(site, delivery);
+    }
+    if (site->on_drained != NULL) {
+        tell_drained(site);
+    } else {
+        site_wake(site);
+    }
+}
+
+static void post_local_turn(struct site *site)
+{
+    if (!site->has_local_post) {
+        site->has_local_post = true;
+        loop_post(site->loop, on_local_turn, site);
+    }
+}
+
+/* -- public -- */
+
+static char *copy_or_null(const char *string)
+{
+    return string != NULL ? memory_copy_string(string) : NULL;
+}
+
+static void create_pool(struct site *site, const struct site_options *options)
+{
+    const struct relay_settings_values *settings = relay_settings_now();
+    site->pool_options = (struct smtp_pool_options){
+        .hostname = options->hostname,
+        .tls = options->tls,
+        .tls_any = options->tls_any,
+        .tls_verified = options->tls_verified,
+        .user = site->user,
+        .password = site->password,
+        .connections_max = options->connections_max,
+        .messages_per_connection_max =
+            (size_t)settings->messages_per_connection,
+        .idle_milliseconds = settings->connection_idle,
+        .connect_timeout_milliseconds = settings->connect_timeout,
+        .host_penalty_milliseconds = settings->host_penalty,
+    };
+    site->pool = smtp_pool_create(site->loop, &site->pool_options,
+                                  &pool_handler, site);
+}
+
+struct site *site_create(struct loop *loop, const struct site_options *options,
+                         const struct site_handler *handler, void *owner)
+{
+    struct site *site = memory_alloc(sizeof(*site));
+    site->loop = loop;
+    site->handler = handler;
+    site->owner = owner;
+    site->kind = options->kind;
+    site->key = memory_copy_string(options->key);
+    site->user = copy_or_null(options->user);
+    site->password = copy_or_null(options->password);
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        site->lanes[i].by_account = map_create();
+    }
+    if (options->messages_per_second > 0) {
+        site->interval =
+            (int64_t)((double)CLOCK_SECOND / options->messages_per_second);
+    }
+    if (site->kind == SITE_SMTP) {
+        create_pool(site, options);
+    }
+    return site;
+}
+
+void site_free(struct site **site_pointer)
+{
+    struct site *site = *site_pointer;
+    if (site == NULL) {
+        return;
+    }
+    *site_pointer = NULL;
+    timer_stop(&site->rate_timer);
+    loop_cancel_posts(site->loop, site);
+    if (site->pool != NULL) {
+        smtp_pool_free(&site->pool);
+    }
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        map_free(&site->lanes[i].by_account);
+    }
+    memory_free(site->key);
+    memory_free(site->user);
+    memory_free(site->password);
+    memory_free(site);
+}
+
+void site_set_hosts(struct site *site, const struct smtp_host *hosts,
+                    size_t host_count)
+{
+    if (site->pool != NULL) {
+        smtp_pool_set_hosts(site->pool, hosts, host_count);
+    }
+}
+
+void site_add(struct site *site, struct delivery *delivery, bool in_front)
+{
+    enqueue(site, delivery, in_front);
+    site_wake(site);
+}
+
+void site_wake(struct site *site)
+{
+    if (site->waiting_count == 0 || !site->handler->may_send(site->owner)) {
+        return;
+    }
+    if (site->pool != NULL) {
+        smtp_pool_wake(site->pool);
+    } else {
+        post_local_turn(site);
+    }
+}
+
+void site_forgive(struct site *site)
+{
+    if (site->pool != NULL) {
+        smtp_pool_forgive(site->pool);
+    }
+    site->last_trouble[0] = '\0';
+    site_wake(site);
+}
+
+void site_drain(struct site *site, loop_fn *on_drained, void *owner)
+{
+    site->on_drained = on_drained;
+    site->drain_owner = owner;
+    if (site->pool != NULL) {
+        smtp_pool_drain(site->pool, on_drained, owner);
+    } else {
+        post_local_turn(site);
+    }
+}
+
+const char *site_key(const struct site *site)
+{
+    return site->key;
+}
+
+bool site_has_host(const struct site *site)
+{
+    return site->pool == NULL || smtp_pool_has_host(site->pool);
+}
+
+size_t site_waiting_count(const struct site *site)
+{
+    return site->waiting_count;
+}
+
+size_t site_busy_count(const struct site *site)
+{
+    return site->busy_count;
+}
+
+size_t site_connection_count(const struct site *site)
+{
+    return site->pool != NULL ? smtp_pool_connection_count(site->pool) : 0;
+}
+
+const char *site_why(const struct site *site)
+{
+    static char why[640];
+    if (site->waiting_count == 0) {
+        return "";
+    }
+    if (!site->handler->may_send(site->owner)) {
+        return "this worker has no valid lease: PostgreSQL is away";
+    }
+    if (site->last_trouble[0] != '\0') {
+        snprintf(why, sizeof(why), "no connection: %s", site->last_trouble);
+    } else if (timer_is_running(&site->rate_timer)) {
+        snprintf(why, sizeof(why),
+                 "the rate limit of this site: one message every %" PRId64
+                 " ms from this worker",
+                 site->interval / CLOCK_MILLISECOND);
+    } else if (site->is_limited_by_connections) {
+        snprintf(why, sizeof(why),
+                 "all of this worker's outgoing connections are in use "
+                 "([delivery] connections)");
+    } else {
+        snprintf(why, sizeof(why),
+                 "%zu of at most %zu connections of this worker are in use",
+                 site_connection_count(site),
+                 site->pool_options.connections_max);
+    }
+    return why;
+}
+
+bool site_is_idle(const struct site *site)
+{
+    return site->waiting_count == 0 && site->busy_count == 0 &&
+           site_connection_count(site) == 0;
+}
