@@ -20,6 +20,7 @@
 #include "sql/messages.h"
 #include "sql/queue.h"
 
+struct scheduler;
 struct site;
 
 enum delivery_phase {
@@ -30,6 +31,7 @@ enum delivery_phase {
 };
 
 struct held_message {
+    struct scheduler *scheduler; /* whose it is, once it has been added */
     struct list_link link; /* in the scheduler's messages */
     struct list deliveries; /* struct delivery, of_message */
     struct arena *arena; /* this struct's strings and its deliveries */

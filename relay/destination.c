@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+#include "relay/destination.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/map.h"
+#include "core/memory.h"
+#include "core/metrics.h"
+#include "relay/relay_settings.h"
+#include "relay/resolution.h"
+#include "relay/route_target.h"
+
+/* How long a failure for now is remembered, so that a burst of deliveries asks
+ * DNS once. */
+#define FAILURE_SECONDS 10
+#define LOCAL_ROUTE_SECONDS 3600
+
+struct destination {
+    struct destinations *owner;
+    char domain[DNS_HOST_MAX + 3];
+    struct list waiting; /* deliveries, while it is being looked up */
+    struct resolution *resolution;
+    struct site *site; /* or NULL: failure says why */
+    struct smtp_outcome failure;
+    int64_t valid_until_monotonic;
+    /* How its site is to be made. */
+    struct route_target target;
+    bool has_target;
+    char route_key[256];
+};
+
+struct destinations {
+    struct destinations_options options;
+    const struct directory *directory;
+    struct map *by_domain; /* struct destination */
+    struct map *sites; /* struct site, by key */
+};
+
+/* -- sites -- */
+
+static size_t part_of_worker(int64_t whole)
+{
+    size_t workers = metrics_worker_count();
+    size_t part = (size_t)whole / (workers > 0 ? workers : 1);
+    return part > 0 ? part : 1;
+}
+
+static struct site *make_site(struct destinations *destinations,
+                              const struct destination *destination,
+                              const char *key)
+{
+    const struct relay_settings_values *settings = relay_settings_now();
+    const struct route_target *target = &destination->target;
+    size_t workers = metrics_worker_count();
+    struct site_options options = {
+        .kind = SITE_SMTP,
+        .key = key,
+        .tls = CLIENT_TLS_OPPORTUNISTIC,
+        .hostname = settings->hostname,
+        .tls_any = destinations->options.tls_any,
+        .tls_verified = destinations->options.tls_verified,
+        .connections_max = part_of_worker(settings->connections_per_site),
+        .messages_per_second =
+            (double)settings->messages_per_second_per_site /
+            (double)(workers > 0 ? workers : 1),
+    };
+    if (destination->has_target) {
+        options.kind = target->kind == ROUTE_SANDBOX   ? SITE_SANDBOX
+                       : target->kind == ROUTE_DISCARD ? SITE_DISCARD
+                                                       : SITE_SMTP;
+        options.tls = target->tls;
+        options.user = target->user[0] != '\0' ? target->user : NULL;
+        options.password = target->password;
+    }
+    return site_create(destinations->options.loop, &options,
+                       destinations->options.site_handler,
+                       destinations->options.owner);
+}
+
+static struct site *site_of_key(struct destinations *destinations,
+                                const struct destination *destination,
+                                const char *key)
+{
+    struct site *site = map_get(destinations->sites, text_of(key));
+    if (site == NULL) {
+        site = make_site(destinations, destination, key);
+        map_set(destinations->sites, text_of(key), site);
+    }
+    return site;
+}
+
+/* -- destinations -- */
+
+static void hand_on(struct destination *destination, struct delivery *delivery)
+{
+    struct destinations *destinations = destination->owner;
+    const struct destinations_handler *handler = destinations->options.handler;
+    if (destination->site != NULL) {
+        handler->on_routed(destinations->options.owner, delivery,
+                           destination->site);
+    } else {
+        handler->on_unroutable(destinations->options.owner, delivery,
+                               &destination->failure);
+    }
+}
+
+static void hand_on_waiting(struct destination *destination)
+{
+    struct list_link *link;
+    while ((link = list_take_first(&destination->waiting)) != NULL) {
+        hand_on(destination, LIST_ITEM(link, struct delivery, link));
+    }
+}
+
+static void keep_for(struct destination *destination, uint32_t seconds)
+{
+    destination->valid_until_monotonic =
+        clock_monotonic() + (int64_t)seconds * CLOCK_SECOND;
+}
+
+static void on_resolved(void *owner, const struct resolution_result *result)
+{
+    struct destination *destination = owner;
+    destination->resolution = NULL;
+    if (result->failure != NULL) {
+        destination->site = NULL;
+        destination->failure = *result->failure;
+        keep_for(destination, FAILURE_SECONDS);
+    } else {
+        const char *key = destination->has_target ? destination->route_key
+                                                  : result->site_key;
+        destination->site =
+            site_of_key(destination->owner, destination, key);
+        site_set_hosts(destination->site, result->hosts, result->host_count);
+        keep_for(destination, result->ttl_seconds);
+    }
+    hand_on_waiting(destination);
+}
+
+static void look_up(struct destination *destination)
+{
+    struct destinations *destinations = destination->owner;
+    const struct relay_settings_values *settings = relay_settings_now();
+    struct resolution_options options = {
+        .loop = destinations->options.loop,
+        .resolver = destinations->options.resolver,
+        .own_name = settings->hostname,
+        .port = (uint16_t)settings->mx_port,
+        .allow_special_addresses = settings->allow_special_addresses,
+    };
+    if (!destination->has_target) {
+        destination->resolution = resolution_of_domain(
+            &options, destination->domain, on_resolved, destination);
+        return;
+    }
+    options.port = destination->target.port;
+    destination->resolution = resolution_of_host(
+        &options, destination->target.host, on_resolved, destination);
+}
+
+/* Read the route, if there is one. False: it cannot be understood. */
+static bool use_route(struct destination *destination)
+{
+    const struct directory *directory = destination->owner->directory;
+    const struct directory_route *route =
+        directory == NULL ? NULL
+                          : directory_route(directory, destination->domain);
+    destination->has_target = route != NULL;
+    if (route == NULL) {
+        return true;
+    }
+    struct error error;
+    if (!route_target_parse(route->target, &destination->target, &error)) {
+        smtp_outcome_decide(&destination->failure, VERDICT_DEFERRED,
+                            SCOPE_SITE, "4.3.5", "route",
+                            "the route for %s is not understood: %s",
+                            destination->domain, error.text);
+        return false;
+    }
+    /* The password is part of what makes a site, but not of its name. */
+    snprintf(destination->route_key, sizeof(destination->route_key),
+             "route:%s:%u%s%s", destination->target.host,
+             destination->target.port,
+             destination->target.user[0] != '\0' ? "@" : "",
+             destination->target.user);
+    if (destination->target.kind != ROUTE_SMTP) {
+        snprintf(destination->route_key, sizeof(destination->route_key),
+                 "route:%s", route->target);
+    }
+    return true;
+}
+
+static void begin(struct destination *destination)
+{
+    destination->site = NULL;
+    if (!use_route(destination)) {
+        keep_for(destination, FAILURE_SECONDS);
+    } else if (destination->has_target &&
+               destination->target.kind != ROUTE_SMTP) {
+        destination->site = site_of_key(destination->owner, destination,
+                                        destination->route_key);
+        keep_for(destination, LOCAL_ROUTE_SECONDS);
+    } else {
+        look_up(destination);
+    }
+}
+
+static struct destination *destination_of(struct destinations *destinations,
+                                          const char *domain)
+{
+    struct destination *destination =
+        map_get(destinations->by_domain, text_of(domain));
+    if (destination == NULL) {
+        destination = memory_alloc(sizeof(*destination));
+        destination->owner = destinations;
+        snprintf(destination->domain, sizeof(destination->domain), "%s",
+                 domain);
+        map_set(destinations->by_domain, text_of(domain), destination);
+    }
+    return destination;
+}
+
+void destinations_route(struct destinations *destinations,
+                        struct delivery *delivery)
+{
+    struct destination *destination =
+        destination_of(destinations, delivery->domain);
+    if (destination->resolution == NULL &&
+        clock_monotonic() >= destination->valid_until_monotonic) {
+        begin(destination);
+    }
+    if (destination->resolution != NULL) {
+        list_append(&destination->waiting, &delivery->link);
+    } else {
+        hand_on(destination, delivery);
+    }
+}
+
+struct destinations *
+destinations_create(const struct destinations_options *options)
+{
+    struct destinations *destinations = memory_alloc(sizeof(*destinations));
+    destinations->options = *options;
+    destinations->by_domain = map_create();
+    destinations->sites = map_create();
+    return destinations;
+}
+
+static void free_destination(struct destination *destination)
+{
+    map_remove(destination->owner->by_domain, text_of(destination->domain));
+    resolution_cancel(&destination->resolution);
+    memory_free(destination);
+}
+
+void destinations_free(struct destinations **destinations_pointer)
+{
+    struct destinations *destinations = *destinations_pointer;
+    size_t position = 0;
+    void *value = NULL;
+    *destinations_pointer = NULL;
+    while (map_next(destinations->by_domain, &position, NULL, &value)) {
+        free_destination(value);
+    }
+    position = 0;
+    while (map_next(destinations->sites, &position, NULL, &value)) {
+        struct site *site = value;
+        site_free(&site);
+    }
+    map_free(&destinations->by_domain);
+    map_free(&destinations->sites);
+    memory_free(destinations);
+}
+
+void destinations_set_directory(struct destinations *destinations,
+                                const struct directory *directory)
+{
+    size_t position = 0;
+    void *value = NULL;
+    destinations->directory = directory;
+    while (map_next(destinations->by_domain, &position, NULL, &value)) {
+        struct destination *destination = value;
+        if (destination->resolution == NULL) {
+            destination->valid_until_monotonic = 0;
+        }
+    }
+}
+
+void destinations_wake_all(struct destinations *destinations)
+{
+    size_t position = 0;
+    void *value = NULL;
+    while (map_next(destinations->sites, &position, NULL, &value)) {
+        site_wake(value);
+    }
+}
+
+void destinations_forgive_all(struct destinations *destinations)
+{
+    size_t position = 0;
+    void *value = NULL;
+    while (map_next(destinations->sites, &position, NULL, &value)) {
+        site_forgive(value);
+    }
+    destinations_set_directory(destinations, destinations->directory);
+}
+
+void destinations_each_site(struct destinations *destinations,
+                            void (*visit)(void *owner, const struct site *),
+                            void *owner)
+{
+    size_t position = 0;
+    void *value = NULL;
+    while (map_next(destinations->sites, &position, NULL, &value)) {
+        visit(owner, value);
+    }
+}
+
+size_t destinations_busy_count(const struct destinations *destinations)
+{
+    size_t position = 0;
+    size_t count = 0;
+    void *value = NULL;
+    while (map_next(destinations->sites, &position, NULL, &value)) {
+        count += site_busy_count(value);
+    }
+    return count;
+}
+
+static void forget_destinations_of(struct destinations *destinations,
+                                   const struct site *site)
+{
+    size_t position = 0;
+    void *value = NULL;
+    while (map_next(destinations->by_domain, &position, NULL, &value)) {
+        struct destination *destination = value;
+        if (destination->site == site && destination->resolution == NULL) {
+            free_destination(destination);
+        }
+    }
+}
+
+static bool is_outdated(const struct destination *destination)
+{
+    return destination->resolution == NULL &&
+           clock_monotonic() >= destination->valid_until_monotonic;
+}
+
+/* A site goes once its last destination is outdated and nothing is open. */
+static bool is_needed(const struct destinations *destinations,
+                      const struct site *site)
+{
+    size_t position = 0;
+    void *value = NULL;
+    if (!site_is_idle(site)) {
+        return true;
+    }
+    while (map_next(destinations->by_domain, &position, NULL, &value)) {
+        const struct destination *destination = value;
+        if (destination->site == site && !is_outdated(destination)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void destinations_tidy(struct destinations *destinations)
+{
+    size_t position = 0;
+    void *value = NULL;
+    while (map_next(destinations->sites, &position, NULL, &value)) {
+        struct site *site = value;
+        if (!is_needed(destinations, site)) {
+            forget_destinations_of(destinations, site);
+            map_remove(destinations->sites, text_of(site_key(site)));
+            site_free(&site);
+        }
+    }
+    position = 0;
+    while (map_next(destinations->by_domain, &position, NULL, &value)) {
+        struct destination *destination = value;
+        if (destination->site == NULL && is_outdated(destination)) {
+            free_destination(destination);
+        }
+    }
+}

@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ *   scheduler_add ───────────────┐
+ *   claim ── budget ── load ─────┴─> admit ─> destination ─> site ─> attempt
+ *                                      │ expired, suspended, no room: written
+ *                                      │ as a record and dropped
+ */
+#include "relay/scheduler.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/log.h"
+#include "core/map.h"
+#include "core/memory.h"
+#include "core/metrics.h"
+#include "relay/attempt.h"
+#include "relay/destination.h"
+#include "relay/relay_metrics.h"
+#include "relay/relay_settings.h"
+#include "relay/site.h"
+#include "sql/messages.h"
+#include "sql/queue.h"
+
+#define CLAIM_ROWS 500
+#define CLAIM_INTERVAL_MILLISECONDS 1000
+#define TIDY_INTERVAL_MILLISECONDS 1000
+/* One account fills at most this part of the room, so that others find some. */
+#define ACCOUNT_SHARE 4
+#define GIVE_BACK_BUSY_SECONDS 30
+#define GIVE_BACK_SUSPENDED_SECONDS 300
+
+struct scheduler {
+    struct scheduler_options options;
+    const struct directory *directory;
+    struct attempt_writer *writer;
+    struct destinations *destinations;
+    struct list messages; /* struct held_message, link */
+    struct map *messages_by_id;
+    struct map *counts_by_account; /* struct account_count */
+    size_t delivery_count;
+    size_t connection_count;
+    int64_t worker_id; /* 0: no lease */
+    int64_t next_account; /* where the next claim goes on */
+    bool is_claiming;
+    bool is_draining;
+    bool has_published_waits;
+    loop_fn *on_drained;
+    void *drain_owner;
+    struct timer claim_timer;
+    struct timer tidy_timer;
+};
+
+struct account_count {
+    size_t deliveries;
+};
+
+/* -- what is in hand -- */
+
+static void count_delivery(struct scheduler *scheduler, int64_t account_id,
+                           int change)
+{
+    struct account_count *count =
+        map_get_id(scheduler->counts_by_account, account_id);
+    if (count == NULL) {
+        count = memory_alloc(sizeof(*count));
+        map_set_id(scheduler->counts_by_account, account_id, count);
+    }
+    count->deliveries += (size_t)change;
+    scheduler->delivery_count += (size_t)change;
+    if (count->deliveries == 0) {
+        map_remove_id(scheduler->counts_by_account, account_id);
+        memory_free(count);
+    }
+}
+
+static void drop_message(struct scheduler *scheduler,
+                         struct held_message *message)
+{
+    list_remove(&message->link);
+    map_remove_id(scheduler->messages_by_id, message->message_id);
+    held_message_free(&message);
+}
+
+/* Forget a delivery that is in no queue, and its message with the last one. */
+static void drop_delivery(struct scheduler *scheduler,
+                          struct delivery *delivery)
+{
+    struct held_message *message = delivery->message;
+    count_delivery(scheduler, message->account_id, -1);
+    list_remove(&delivery->of_message);
+    if (message->deliveries.count == 0) {
+        drop_message(scheduler, message);
+    }
+}
+
+/* Take a delivery out of whatever queue it stands in. */
+static void unqueue(struct delivery *delivery)
+{
+    if (delivery->phase == DELIVERY_WAITING) {
+        site_remove(delivery);
+    } else {
+        list_remove(&delivery->link);
+    }
+}
+
+static bool wants_report(const struct scheduler *scheduler, int64_t account_id)
+{
+    const struct directory_account *account =
+        scheduler->directory == NULL
+            ? NULL
+            : directory_account_by_id(scheduler->directory, account_id);
+    return account == NULL || account->delivery_reports;
+}
+
+static void give_back(struct scheduler *scheduler, struct delivery *delivery,
+                      int64_t seconds, const char *why)
+{
+    attempt_give_back(scheduler->writer, delivery,
+                      clock_now() + seconds * CLOCK_SECOND, why);
+    drop_delivery(scheduler, delivery);
+}
+
+/* -- from memory to a site -- */
+
+static bool may_send(void *owner)
+{
+    const struct scheduler *scheduler = owner;
+    return !scheduler->is_draining && lease_is_valid(scheduler->options.lease);
+}
+
+static bool may_connect(void *owner)
+{
+    struct scheduler *scheduler = owner;
+    if (scheduler->connection_count >=
+        (size_t)relay_settings_now()->connections) {
+        return false;
+    }
+    scheduler->connection_count++;
+    return true;
+}
+
+static void on_connection_closed(void *owner)
+{
+    struct scheduler *scheduler = owner;
+    size_t most = (size_t)relay_settings_now()->connections;
+    if (scheduler->connection_count-- >= most) {
+        destinations_wake_all(scheduler->destinations);
+    }
+}
+
+static void tidy(void *owner);
+
+static void on_attempt(void *owner, struct delivery *delivery,
+                       const struct attempt_facts *facts,
+                       const struct smtp_outcome *outcome)
+{
+    struct scheduler *scheduler = owner;
+    enum attempt_next next = attempt_end(
+        scheduler->writer, delivery, facts, outcome,
+        wants_report(scheduler, delivery->message->account_id));
+    if (next == ATTEMPT_NEXT_HOST && !scheduler->is_draining) {
+        delivery->hosts_tried++;
+        site_add(delivery->site, delivery, true);
+        return;
+    }
+    drop_delivery(scheduler, delivery);
+    if (scheduler->is_draining) {
+        timer_start(&scheduler->tidy_timer, scheduler->options.loop, 0, tidy,
+                    scheduler);
+    }
+}
+
+static const struct site_handler site_handler = {
+    .on_attempt = on_attempt,
+    .may_send = may_send,
+    .may_connect = may_connect,
+    .on_connection_closed = on_connection_closed,
+};
+
+/* The destination is known to be unreachable for good or for now, without a
+ * dialogue. */
+static void on_unroutable(void *owner, struct delivery *delivery,
+                          const struct smtp_outcome *outcome)
+{
+    struct attempt_facts facts = {
+        .host = "",
+        .address = "",
+        .transcript = text_of(""),
+        .site = delivery->domain,
+        .sandbox_message = text_of(""),
+    };
+    on_attempt(owner, delivery, &facts, outcome);
+}
+
+static void on_routed(void *owner, struct delivery *delivery, struct site *site)
+{
+    struct scheduler *scheduler = owner;
+    size_t most = (size_t)relay_settings_now()->waiting_per_site;
+    if (site_waiting_count(site) >= most) {
+        give_back(scheduler, delivery, GIVE_BACK_BUSY_SECONDS,
+                  "many deliveries wait for this destination already");
+        return;
+    }
+    site_add(site, delivery, false);
+}
+
+static const struct destinations_handler destinations_handler = {
+    .on_routed = on_routed,
+    .on_unroutable = on_unroutable,
+};
+
+/* The bytes are here: is it still wanted, and where does it go? */
+static void admit(struct scheduler *scheduler, struct delivery *delivery)
+{
+    const struct held_message *message = delivery->message;
+    const char *suspension =
+        scheduler->directory == NULL
+            ? NULL
+            : directory_suspension(scheduler->directory, message->account_id,
+                                   message->message_id, delivery->domain);
+    if (clock_now() >= message->expires_at) {
+        attempt_expire(scheduler->writer, delivery,
+                       wants_report(scheduler, message->account_id));
+        drop_delivery(scheduler, delivery);
+    } else if (suspension != NULL) {
+        char why[200];
+        snprintf(why, sizeof(why), "suspended by an operator%s%s",
+                 suspension[0] != '\0' ? ": " : "", suspension);
+        give_back(scheduler, delivery, GIVE_BACK_SUSPENDED_SECONDS, why);
+    } else {
+        delivery->phase = DELIVERY_ROUTING;
+        destinations_route(scheduler->destinations, delivery);
+    }
+}
+
+static void admit_all(struct scheduler *scheduler, struct held_message *message)
+{
+    struct list_link *link = message->deliveries.first;
+    size_t count = message->deliveries.count;
+    while (count-- > 0) { /* the last one may free the message */
+        struct delivery *delivery =
+            LIST_ITEM(link, struct delivery, of_message);
+        link = link->next;
+        if (delivery->phase == DELIVERY_LOADING) {
+            admit(scheduler, delivery);
+        }
+    }
+}
+
+/* -- reading back what was claimed -- */
+
+/* All deliveries of a message that cannot be read. */
+static void give_up_loading(struct scheduler *scheduler,
+                            struct held_message *message,
+                            enum database_result result,
+                            const struct error *error)
+{
+    struct list_link *link = message->deliveries.first;
+    size_t count = message->deliveries.count;
+    struct smtp_outcome outcome;
+    smtp_outcome_decide(&outcome, VERDICT_FAILED, SCOPE_MESSAGE, "5.3.0",
+                        "load", "the stored message cannot be read: %s",
+                        error != NULL ? error->text : "it is gone");
+    while (count-- > 0) {
+        struct delivery *delivery =
+            LIST_ITEM(link, struct delivery, of_message);
+        link = link->next;
+        if (result == DATABASE_FAILED) {
+            on_unroutable(scheduler, delivery, &outcome);
+        } else {
+            give_back(scheduler, delivery, 1, "PostgreSQL was away");
+        }
+    }
+}
+
+static void on_loaded(void *owner, enum database_result result,
+                      struct buffer *trace, struct buffer *data,
+                      const struct error *error)
+{
+    struct held_message *message = owner;
+    struct scheduler *scheduler = message->scheduler;
+    message->load = NULL;
+    if (result != DATABASE_DONE) {
+        give_up_loading(scheduler, message, result, error);
+        return;
+    }
+    message->trace = *trace;
+    message->data = *data;
+    *trace = (struct buffer){ 0 };
+    *data = (struct buffer){ 0 };
+    message->is_loaded = true;
+    admit_all(scheduler, message);
+}
+
+static void load(void *owner)
+{
+    struct held_message *message = owner;
+    message->load =
+        message_load(message->scheduler->options.database, message->account_id,
+                     message->message_id, on_loaded, message);
+}
+
+static void fill_message(struct held_message *message,
+                         const struct claimed_delivery *claimed)
+{
+    struct arena *arena = message->arena;
+    message->account_id = claimed->account_id;
+    message->message_id = claimed->message_id;
+    message->accepted_at = claimed->accepted_at;
+    message->expires_at = claimed->expires_at;
+    message->sender = arena_copy_string(arena, claimed->sender);
+    if (claimed->envelope_id != NULL) {
+        message->envelope_id = arena_copy_string(arena, claimed->envelope_id);
+    }
+    message->dsn_return = (enum smtp_dsn_return)claimed->dsn_return;
+    message->is_smtputf8 = claimed->is_smtputf8;
+    message->has_8bit = claimed->has_8bit;
+    message->priority = claimed->priority;
+    message->size_bytes = claimed->size_bytes;
+}
+
+static bool is_in_hand(const struct held_message *message, int64_t delivery_id)
+{
+    for (struct list_link *link = message->deliveries.first; link != NULL;
+         link = link->next) {
+        if (LIST_ITEM(link, struct delivery, of_message)->delivery_id ==
+            delivery_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void hold(struct scheduler *scheduler, struct held_message *message)
+{
+    message->scheduler = scheduler;
+    list_append(&scheduler->messages, &message->link);
+    map_set_id(scheduler->messages_by_id, message->message_id, message);
+}
+
+static void take_claimed(struct scheduler *scheduler,
+                         const struct claimed_delivery *claimed)
+{
+    struct held_message *message =
+        map_get_id(scheduler->messages_by_id, claimed->message_id);
+    bool is_new = message == NULL;
+    if (is_new) {
+        message = held_message_create();
+        fill_message(message, claimed);
+        hold(scheduler, message);
+    } else if (is_in_hand(message, claimed->delivery_id)) {
+        return;
+    }
+    struct delivery *delivery = held_message_add_delivery(
+        message, claimed->delivery_id, claimed->recipient, claimed->domain,
+        claimed->notify, claimed->original_recipient, claimed->attempt_count);
+    count_delivery(scheduler, message->account_id, 1);
+    if (message->is_loaded) {
+        admit(scheduler, delivery);
+    } else if (is_new && budget_take(scheduler->options.budget, &message->share,
+                                     (size_t)message->size_bytes, load,
+                                     message)) {
+        load(message);
+    }
+}
+
+static void claim(struct scheduler *scheduler);
+
+static void on_claim_timer(void *owner)
+{
+    claim(owner);
+}
+
+static void claim_again_in(struct scheduler *scheduler, int64_t milliseconds)
+{
+    if (!scheduler->is_draining) {
+        timer_start(&scheduler->claim_timer, scheduler->options.loop,
+                    milliseconds, on_claim_timer, scheduler);
+    }
+}
+
+static void on_claimed(void *owner, enum database_result result,
+                       const struct claimed_delivery *deliveries,
+                       size_t delivery_count, int64_t next_account,
+                       struct arena **arena)
+{
+    struct scheduler *scheduler = owner;
+    (void)arena; /* what is kept is copied */
+    scheduler->is_claiming = false;
+    if (result != DATABASE_DONE || scheduler->worker_id == 0) {
+        claim_again_in(scheduler, CLAIM_INTERVAL_MILLISECONDS);
+        return;
+    }
+    scheduler->next_account = next_account;
+    for (size_t i = 0; i < delivery_count; i++) {
+        take_claimed(scheduler, &deliveries[i]);
+    }
+    metric_add(&relay_metrics[METRIC_CLAIMED], (int64_t)delivery_count);
+    claim_again_in(scheduler,
+                   delivery_count > 0 ? 0 : CLAIM_INTERVAL_MILLISECONDS);
+}
+
+static size_t room_left(const struct scheduler *scheduler)
+{
+    size_t in_use = scheduler->delivery_count +
+                    attempt_writer_pending(scheduler->writer);
+    size_t most = (size_t)relay_settings_now()->in_hand;
+    return in_use < most ? most - in_use : 0;
+}
+
+static void claim(struct scheduler *scheduler)
+{
+    size_t room = room_left(scheduler);
+    if (scheduler->is_claiming || scheduler->is_draining) {
+        return;
+    }
+    if (!may_send(scheduler) || room == 0 ||
+        budget_is_tight(scheduler->options.budget)) {
+        claim_again_in(scheduler, CLAIM_INTERVAL_MILLISECONDS);
+        return;
+    }
+    scheduler->is_claiming = true;
+    queue_claim(scheduler->options.database, scheduler->worker_id, clock_now(),
+                (int)(room < CLAIM_ROWS ? room : CLAIM_ROWS),
+                scheduler->next_account, on_claimed, scheduler);
+}
+
+/* -- once a second -- */
+
+#define SITE_WAITS_MAX 100
+
+struct site_waits {
+    struct site_wait rows[SITE_WAITS_MAX];
+    size_t count;
+    struct arena *arena;
+};
+
+static void add_wait(void *owner, const struct site *site)
+{
+    struct site_waits *waits = owner;
+    if (site_waiting_count(site) > 0 && waits->count < SITE_WAITS_MAX) {
+        waits->rows[waits->count++] = (struct site_wait){
+            .site = site_key(site),
+            .waiting_count = (int)site_waiting_count(site),
+            .busy_count = (int)site_busy_count(site),
+            .why = arena_copy_string(waits->arena, site_why(site)),
+        };
+    }
+}
+
+/* Publish why deliveries in our hand wait; also once more when none do. */
+static void publish_waits(struct scheduler *scheduler)
+{
+    struct site_waits waits = { .arena = arena_create() };
+    destinations_each_site(scheduler->destinations, add_wait, &waits);
+    if (scheduler->worker_id != 0 &&
+        (waits.count > 0 || scheduler->has_published_waits)) {
+        site_waits_store(scheduler->options.database, scheduler->worker_id,
+                         clock_now(), waits.rows, waits.count);
+        scheduler->has_published_waits = waits.count > 0;
+    }
+    arena_free(&waits.arena);
+}
+
+static void finish_drain_if_empty(struct scheduler *scheduler)
+{
+    if (scheduler->is_draining && scheduler->on_drained != NULL &&
+        destinations_busy_count(scheduler->destinations) == 0 &&
+        attempt_writer_pending(scheduler->writer) == 0) {
+        loop_fn *on_drained = scheduler->on_drained;
+        scheduler->on_drained = NULL;
+        on_drained(scheduler->drain_owner);
+    }
+}
+
+static void tidy(void *owner)
+{
+    struct scheduler *scheduler = owner;
+    metric_set(&relay_metrics[METRIC_IN_HAND],
+               (int64_t)scheduler->delivery_count);
+    metric_set(&relay_metrics[METRIC_RESULTS_PENDING],
+               (int64_t)attempt_writer_pending(scheduler->writer));
+    metric_set(&relay_metrics[METRIC_CONNECTIONS],
+               (int64_t)scheduler->connection_count);
+    destinations_tidy(scheduler->destinations);
+    publish_waits(scheduler);
+    timer_start(&scheduler->tidy_timer, scheduler->options.loop,
+                TIDY_INTERVAL_MILLISECONDS, tidy, scheduler);
+    finish_drain_if_empty(scheduler);
+}
+
+/* -- operators' commands -- */
+
+struct command_scope {
+    struct text scope; /* message, account, domain, all */
+    struct text value;
+    int64_t id;
+};
+
+static bool is_meant(const struct command_scope *scope,
+                     const struct delivery *delivery)
+{
+    const struct held_message *message = delivery->message;
+    if (text_is(scope->scope, "all")) {
+        return true;
+    }
+    if (text_is(scope->scope, "message")) {
+        return message->message_id == scope->id;
+    }
+    if (text_is(scope->scope, "account")) {
+        return message->account_id == scope->id;
+    }
+    return text_is(scope->scope, "domain") &&
+           text_is(scope->value, delivery->domain);
+}
+
+/* The queue row is gone already. What is on the wire may still arrive; it is
+ * not tried again. */
+static void cancel_delivery(struct scheduler *scheduler,
+                            struct delivery *delivery)
+{
+    delivery->is_cancelled = true;
+    if (delivery->phase != DELIVERY_ON_WIRE) {
+        unqueue(delivery);
+        drop_delivery(scheduler, delivery);
+    }
+}
+
+static void cancel(struct scheduler *scheduler,
+                   const struct command_scope *scope)
+{
+    struct list_link *next_message = NULL;
+    for (struct list_link *m = scheduler->messages.first; m != NULL;
+         m = next_message) {
+        struct held_message *message = LIST_ITEM(m, struct held_message, link);
+        struct list_link *link = message->deliveries.first;
+        size_t count = message->deliveries.count;
+        next_message = m->next;
+        while (count-- > 0) {
+            struct delivery *delivery =
+                LIST_ITEM(link, struct delivery, of_message);
+            link = link->next;
+            if (is_meant(scope, delivery)) {
+                cancel_delivery(scheduler, delivery);
+            }
+        }
+    }
+}
+
+static void retry(struct scheduler *scheduler,
+                  const struct command_scope *scope)
+{
+    (void)scope; /* what is due is in the queue; here only obstacles go */
+    destinations_forgive_all(scheduler->destinations);
+    claim_again_in(scheduler, 0);
+}
+
+void scheduler_command(struct scheduler *scheduler, struct text command)
+{
+    static const struct {
+        const char *verb;
+        void (*run)(struct scheduler *, const struct command_scope *);
+    } verbs[] = { { "cancel", cancel }, { "retry", retry } };
+    struct command_scope scope = { 0 };
+    struct text verb = { 0 };
+    text_split(&command, ' ', &verb);
+    text_split(&command, ' ', &scope.scope);
+    scope.value = command;
+    if (!id_parse(scope.value, &scope.id)) {
+        scope.id = 0;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++) {
+        if (text_is(verb, verbs[i].verb)) {
+            verbs[i].run(scheduler, &scope);
+        }
+    }
+}
+
+/* -- public -- */
+
+/* A report that we stored ourselves goes the way of every message. */
+static void on_report(void *owner, struct held_message *report)
+{
+    scheduler_add(owner, report);
+}
+
+struct scheduler *scheduler_create(const struct scheduler_options *options)
+{
+    struct scheduler *scheduler = memory_alloc(sizeof(*scheduler));
+    scheduler->options = *options;
+    scheduler->writer =
+        attempt_writer_create(options->database, on_report, scheduler);
+    scheduler->messages_by_id = map_create();
+    scheduler->counts_by_account = map_create();
+    struct destinations_options destinations_options = {
+        .loop = options->loop,
+        .resolver = options->resolver,
+        .tls_any = options->tls_any,
+        .tls_verified = options->tls_verified,
+        .site_handler = &site_handler,
+        .handler = &destinations_handler,
+        .owner = scheduler,
+    };
+    scheduler->destinations = destinations_create(&destinations_options);
+    timer_start(&scheduler->tidy_timer, options->loop,
+                TIDY_INTERVAL_MILLISECONDS, tidy, scheduler);
+    return scheduler;
+}
+
+static void drop_unsent(struct scheduler *scheduler)
+{
+    struct list_link *next_message = NULL;
+    for (struct list_link *m = scheduler->messages.first; m != NULL;
+         m = next_message) {
+        struct held_message *message = LIST_ITEM(m, struct held_message, link);
+        struct list_link *link = message->deliveries.first;
+        size_t count = message->deliveries.count;
+        next_message = m->next;
+        while (count-- > 0) {
+            struct delivery *delivery =
+                LIST_ITEM(link, struct delivery, of_message);
+            link = link->next;
+            if (delivery->phase != DELIVERY_ON_WIRE) {
+                unqueue(delivery);
+                drop_delivery(scheduler, delivery);
+            }
+        }
+    }
+}
+
+void scheduler_free(struct scheduler **scheduler_pointer)
+{
+    struct scheduler *scheduler = *scheduler_pointer;
+    if (scheduler == NULL) {
+        return;
+    }
+    *scheduler_pointer = NULL;
+    timer_stop(&scheduler->claim_timer);
+    timer_stop(&scheduler->tidy_timer);
+    drop_unsent(scheduler);
+    destinations_free(&scheduler->destinations);
+    attempt_writer_free(&scheduler->writer);
+    while (scheduler->messages.first != NULL) { /* were on the wire */
+        struct held_message *message =
+            LIST_ITEM(scheduler->messages.first, struct held_message, link);
+        drop_message(scheduler, message);
+    }
+    size_t position = 0;
+    void *count = NULL;
+    while (map_next(scheduler->counts_by_account, &position, NULL, &count)) {
+        memory_free(count);
+    }
+    map_free(&scheduler->counts_by_account);
+    map_free(&scheduler->messages_by_id);
+    memory_free(scheduler);
+}
+
+void scheduler_set_directory(struct scheduler *scheduler,
+                             const struct directory *directory)
+{
+    scheduler->directory = directory;
+    destinations_set_directory(scheduler->destinations, directory);
+}
+
+void scheduler_start(struct scheduler *scheduler, int64_t worker_id)
+{
+    scheduler->worker_id = worker_id;
+    attempt_writer_set_worker(scheduler->writer, worker_id);
+    claim_again_in(scheduler, 0);
+}
+
+void scheduler_drop_all(struct scheduler *scheduler)
+{
+    scheduler->worker_id = 0;
+    drop_unsent(scheduler);
+}
+
+void scheduler_wake(struct scheduler *scheduler)
+{
+    destinations_wake_all(scheduler->destinations);
+    if (!scheduler->is_claiming) {
+        claim_again_in(scheduler, 0);
+    }
+}
+
+bool scheduler_has_room(const struct scheduler *scheduler, int64_t account_id,
+                        size_t delivery_count)
+{
+    const struct account_count *count =
+        map_get_id(scheduler->counts_by_account, account_id);
+    size_t of_account = count != NULL ? count->deliveries : 0;
+    size_t share = (size_t)relay_settings_now()->in_hand / ACCOUNT_SHARE;
+    return may_send((void *)(uintptr_t)scheduler) &&
+           delivery_count <= room_left(scheduler) &&
+           of_account + delivery_count <= share &&
+           !budget_is_tight(scheduler->options.budget);
+}
+
+void scheduler_add(struct scheduler *scheduler, struct held_message *message)
+{
+    hold(scheduler, message);
+    for (size_t i = 0; i < message->deliveries.count; i++) {
+        count_delivery(scheduler, message->account_id, 1);
+    }
+    admit_all(scheduler, message);
+}
+
+void scheduler_drain(struct scheduler *scheduler, loop_fn *on_drained,
+                     void *owner)
+{
+    scheduler->is_draining = true;
+    scheduler->on_drained = on_drained;
+    scheduler->drain_owner = owner;
+    timer_stop(&scheduler->claim_timer);
+    timer_start(&scheduler->tidy_timer, scheduler->options.loop, 0, tidy,
+                scheduler);
+}
