@@ -127,8 +127,8 @@ static void set_default_rows(struct load *load, struct entry *entry)
     while (text_split(&rest, '\n', &line)) {
         size_t equals = text_find_byte(line, '=');
         check(equals < line.length);
-        const char *key =
-            arena_copy_text(load->arena, text_trim(text_slice(line, 0, equals)));
+        const char *key = arena_copy_text(
+            load->arena, text_trim(text_slice(line, 0, equals)));
         const char *written = arena_copy_text(
             load->arena, text_slice(line, equals + 1, line.length));
         set_row(load, entry, key, written, "default");

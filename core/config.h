@@ -47,7 +47,7 @@ struct setting {
     const char *choices;
     bool is_secret; /* `baton config` shows "(set)" instead of the value */
     /* NULL, or a further check of the written value; of a list: of each of its
-     * values; of a "*" row: of each value that is not empty, without the key. */
+     * values; of a "*" row: of each value that is not empty (not the key). */
     bool (*check_value)(const char *value, struct error *error);
 };
 

@@ -233,7 +233,7 @@ static bool clear_host_bits(struct network_address *address, unsigned prefix)
     bool was_set = false;
     for (unsigned i = 0; i < bits / 8; i++) {
         unsigned kept = prefix > i * 8 ? prefix - i * 8 : 0;
-        uint8_t mask = kept >= 8 ? 0xff : (uint8_t)(0xff00u >> kept);
+        uint8_t mask = (uint8_t)(kept >= 8 ? 0xff : 0xff00u >> kept);
         was_set = was_set || (bytes[i] & (uint8_t)~mask) != 0;
         bytes[i] &= mask;
     }
