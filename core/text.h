@@ -61,7 +61,8 @@ void buffer_append_string(struct buffer *buffer, const char *string);
 void buffer_append_byte(struct buffer *buffer, char byte);
 void buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void buffer_vprintf(struct buffer *buffer, const char *format, va_list);
+void buffer_vprintf(struct buffer *buffer, const char *format, va_list)
+    __attribute__((format(printf, 2, 0)));
 void buffer_remove_front(struct buffer *buffer, size_t length);
 struct text buffer_text(const struct buffer *buffer);
 /* Hand the memory over; the buffer is empty afterwards. Never NULL. The caller
