@@ -27,7 +27,10 @@ struct budget_share {
     struct budget *budget;
     struct list_link link; /* among holders of large shares, oldest first */
     struct list_link waiting;
-    size_t bytes;
+    size_t bytes; /* granted; the three below add up to it */
+    size_t small_bytes;
+    size_t large_bytes;
+    size_t reserve_bytes;
     size_t wanted_bytes;
     loop_fn *on_granted;
     void *owner;
@@ -39,12 +42,15 @@ void budget_free(struct budget **budget);
 
 /* Ask for so many bytes more. True: granted. False: the share waits; on_granted
  * runs later, once, and the bytes are then granted. A share that waits must not
- * ask again. */
+ * ask again. A share must not grow beyond the largest message: beyond it nothing
+ * promises that the waiting ends. */
 bool budget_take(struct budget *budget, struct budget_share *share,
                  size_t more_bytes, loop_fn *on_granted, void *owner);
-/* Give all bytes of a share back and forget its waiting. */
+/* Give all bytes of a share back and forget its waiting, also an on_granted
+ * that is due and did not run yet. A zeroed share is accepted. */
 void budget_give_back(struct budget_share *share);
-/* Move the bytes to another, empty share (they change their owner). */
+/* Move the bytes to another, empty share (they change their owner). A share
+ * that waits, or whose on_granted is due, must not move. */
 void budget_move(struct budget_share *from, struct budget_share *to);
 
 size_t budget_used_bytes(const struct budget *budget);
