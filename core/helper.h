@@ -23,7 +23,8 @@ void helper_free(struct helper **helper);
 /* NULL when the queue is full: answer "try again later". `argument` stays the
  * caller's; after helper_cancel the thread may still be using it, so it is
  * handed to free_argument (which may be NULL) when the thread is through;
- * without a cancel it is handed there after on_done. */
+ * without a cancel it is handed there after on_done. Both run on the loop. The
+ * handle ends with on_done: null your copy there. */
 struct helper_job *helper_submit(struct helper *helper,
                                  void (*work)(void *argument), void *argument,
                                  void (*free_argument)(void *argument),
