@@ -330,60 +330,36 @@ size_t destinations_busy_count(const struct destinations *destinations)
     return count;
 }
 
-static void forget_destinations_of(struct destinations *destinations,
-                                   const struct site *site)
-{
-    size_t position = 0;
-    void *value = NULL;
-    while (map_next(destinations->by_domain, &position, NULL, &value)) {
-        struct destination *destination = value;
-        if (destination->site == site && destination->resolution == NULL) {
-            free_destination(destination);
-        }
-    }
-}
-
 static bool is_outdated(const struct destination *destination)
 {
     return destination->resolution == NULL &&
            clock_monotonic() >= destination->valid_until_monotonic;
 }
 
-/* A site goes once its last destination is outdated and nothing is open. */
-static bool is_needed(const struct destinations *destinations,
-                      const struct site *site)
-{
-    size_t position = 0;
-    void *value = NULL;
-    if (!site_is_idle(site)) {
-        return true;
-    }
-    while (map_next(destinations->by_domain, &position, NULL, &value)) {
-        const struct destination *destination = value;
-        if (destination->site == site && !is_outdated(destination)) {
-            return true;
-        }
-    }
-    return false;
-}
-
+/* Outdated destinations go; then sites go that no destination names and where
+ * nothing waits or is open. */
 void destinations_tidy(struct destinations *destinations)
 {
+    struct map *named = map_create();
     size_t position = 0;
     void *value = NULL;
+    while (map_next(destinations->by_domain, &position, NULL, &value)) {
+        struct destination *destination = value;
+        if (is_outdated(destination)) {
+            free_destination(destination);
+        } else if (destination->site != NULL) {
+            map_set(named, text_of(site_key(destination->site)),
+                    destination->site);
+        }
+    }
+    position = 0;
     while (map_next(destinations->sites, &position, NULL, &value)) {
         struct site *site = value;
-        if (!is_needed(destinations, site)) {
-            forget_destinations_of(destinations, site);
+        if (site_is_idle(site) &&
+            map_get(named, text_of(site_key(site))) == NULL) {
             map_remove(destinations->sites, text_of(site_key(site)));
             site_free(&site);
         }
     }
-    position = 0;
-    while (map_next(destinations->by_domain, &position, NULL, &value)) {
-        struct destination *destination = value;
-        if (destination->site == NULL && is_outdated(destination)) {
-            free_destination(destination);
-        }
-    }
+    map_free(&named);
 }

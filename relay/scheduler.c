@@ -28,6 +28,7 @@
 #define CLAIM_ROWS 500
 #define CLAIM_INTERVAL_MILLISECONDS 1000
 #define TIDY_INTERVAL_MILLISECONDS 1000
+#define FORGET_EVERY 30 /* of the above */
 /* One account fills at most this part of the room, so that others find some. */
 #define ACCOUNT_SHARE 4
 #define GIVE_BACK_BUSY_SECONDS 30
@@ -52,6 +53,7 @@ struct scheduler {
     void *drain_owner;
     struct timer claim_timer;
     struct timer tidy_timer;
+    unsigned tidy_count;
 };
 
 struct account_count {
@@ -486,7 +488,9 @@ static void tidy(void *owner)
                (int64_t)attempt_writer_pending(scheduler->writer));
     metric_set(&relay_metrics[METRIC_CONNECTIONS],
                (int64_t)scheduler->connection_count);
-    destinations_tidy(scheduler->destinations);
+    if (++scheduler->tidy_count % FORGET_EVERY == 0) {
+        destinations_tidy(scheduler->destinations);
+    }
     publish_waits(scheduler);
     timer_start(&scheduler->tidy_timer, scheduler->options.loop,
                 TIDY_INTERVAL_MILLISECONDS, tidy, scheduler);

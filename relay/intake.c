@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ *   on_message ─> inspect ─> may you ─> message_store ─> on_stored ─> 250
+ *                    │           │            │              └─> scheduler_add
+ *                   5yz         5yz      client gone: withdrawn
+ */
+#include "relay/intake.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "relay/authenticator.h"
+#include "relay/policy.h"
+#include "relay/relay_metrics.h"
+#include "relay/relay_settings.h"
+#include "sql/messages.h"
+#include "sql/results.h"
+#include "tracking/compose.h"
+
+struct intake {
+    struct intake_options options;
+    const struct directory *directory;
+    struct authenticator *authenticator;
+    size_t pending;
+};
+
+/* One session, as we see it. */
+struct intake_client {
+    struct intake *intake;
+    struct smtp_server_session *session;
+    const struct smtp_client_facts *facts;
+    int64_t account_id; /* 0: nobody yet */
+    struct authentication *authentication;
+    struct submission *submission; /* being stored */
+};
+
+/* A message on its way into PostgreSQL. */
+struct submission {
+    struct intake *intake;
+    struct intake_client *client; /* NULL: gone, the row is withdrawn */
+    struct held_message *message;
+    struct new_message row_values;
+    struct batch_row row;
+    bool is_leased;
+};
+
+/* A refused message leaves an event; nobody waits for it. */
+struct rejection {
+    struct arena *arena;
+    struct batch_row row;
+    struct new_event event;
+};
+
+static const struct directory_account *
+account_of(const struct intake_client *client)
+{
+    const struct intake *intake = client->intake;
+    return intake->directory == NULL
+               ? NULL
+               : directory_account_by_id(intake->directory, client->account_id);
+}
+
+/* -- sessions -- */
+
+static void *on_session(void *owner, struct smtp_server_session *session,
+                        const struct smtp_client_facts *facts,
+                        struct smtp_reply *out_refusal)
+{
+    struct intake *intake = owner;
+    (void)out_refusal; /* everybody may connect; RCPT is where we refuse */
+    struct intake_client *client = memory_alloc(sizeof(*client));
+    client->intake = intake;
+    client->session = session;
+    client->facts = facts;
+    const struct directory_account *account =
+        intake->directory == NULL
+            ? NULL
+            : directory_account_by_network(intake->directory, &facts->peer);
+    client->account_id = account != NULL ? account->account_id : 0;
+    return client;
+}
+
+static void on_session_end(void *owner)
+{
+    struct intake_client *client = owner;
+    authentication_cancel(&client->authentication);
+    if (client->submission != NULL) {
+        client->submission->client = NULL;
+        batch_withdraw(&client->submission->row);
+    }
+    memory_free(client);
+}
+
+static void on_authenticated(void *owner, enum smtp_auth_verdict verdict,
+                             int64_t account_id)
+{
+    struct intake_client *client = owner;
+    client->authentication = NULL;
+    if (verdict == AUTH_ACCEPTED) {
+        client->account_id = account_id;
+    }
+    smtp_server_authenticated(client->session, verdict);
+}
+
+static void on_authenticate(void *owner, const char *user, const char *password)
+{
+    struct intake_client *client = owner;
+    const struct intake *intake = client->intake;
+    client->authentication = authenticator_check(
+        intake->authenticator, intake->directory,
+        database_is_up(intake->options.database), &client->facts->peer, user,
+        password, on_authenticated, client);
+}
+
+/* -- envelope -- */
+
+static bool can_store(const struct intake *intake)
+{
+    return intake->directory != NULL &&
+           database_is_up(intake->options.database) &&
+           lease_worker_id(intake->options.lease) != 0;
+}
+
+static void on_mail(void *owner, const struct smtp_transaction *transaction,
+                    struct smtp_reply *out_reply)
+{
+    struct intake_client *client = owner;
+    const struct directory_account *account = account_of(client);
+    if (!can_store(client->intake)) {
+        smtp_reply_set(out_reply, 451, "4.3.0",
+                       "Mail cannot be stored just now: try again later");
+    } else if (account != NULL) {
+        policy_check_sender(client->intake->directory, account,
+                            transaction->sender_domain, out_reply);
+    }
+}
+
+static void on_recipient(void *owner,
+                         const struct smtp_transaction *transaction,
+                         const struct smtp_recipient *recipient,
+                         struct smtp_reply *out_reply)
+{
+    const struct intake_client *client = owner;
+    (void)transaction;
+    (void)recipient;
+    policy_check_relaying(account_of(client), &client->facts->peer, out_reply);
+}
+
+/* -- refusing a message -- */
+
+static void on_rejection_stored(void *owner, enum database_result result,
+                                const struct error *error)
+{
+    struct rejection *rejection = owner;
+    if (result == DATABASE_FAILED) {
+        log_warning(NULL, "an event could not be stored", "reason=\"%s\"",
+                    log_quote(text_of(error != NULL ? error->text : "")));
+    }
+    struct arena *arena = rejection->arena;
+    arena_free(&arena);
+}
+
+static void record_rejection(const struct intake_client *client,
+                             const struct smtp_transaction *transaction,
+                             const char *kind, const struct smtp_reply *reply)
+{
+    struct arena *arena = arena_create();
+    struct rejection *rejection = arena_alloc(arena, sizeof(*rejection));
+    struct buffer text = { 0 };
+    smtp_reply_print(reply, &text);
+    json_t *detail = json_pack(
+        "{s:s, s:s, s:s, s:i}", "kind", kind, "reply", text.data, "sender",
+        transaction->sender, "recipients", (int)transaction->recipient_count);
+    char *json = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    rejection->arena = arena;
+    rejection->event = (struct new_event){
+        .account_id = client->account_id,
+        .event_id = id_make(),
+        .occurred_at = clock_now(),
+        .kind = "rejected",
+        .detail = json != NULL ? arena_copy_string(arena, json) : "{}",
+    };
+    memory_free(json); /* jansson allocates with malloc */
+    json_decref(detail);
+    log_info(smtp_server_session_log(client->session), "message rejected",
+             "sender=\"%s\" recipients=%zu reply=\"%s\"",
+             log_quote(text_of(transaction->sender)),
+             transaction->recipient_count, log_quote(buffer_text(&text)));
+    buffer_free(&text);
+    metric_add(&relay_metrics[METRIC_REJECTED], 1);
+    event_store(client->intake->options.database, &rejection->row,
+                &rejection->event, on_rejection_stored, rejection);
+}
+
+static void refuse(struct intake_client *client,
+                   const struct smtp_transaction *transaction, const char *kind,
+                   const struct smtp_reply *reply)
+{
+    record_rejection(client, transaction, kind, reply);
+    smtp_server_finish(client->session, reply);
+}
+
+/* -- accepting a message -- */
+
+/* RFC 5321 4.4. The recipient is not named: it may be a hidden one. */
+static void write_received(const struct smtp_client_facts *facts,
+                           const struct held_message *message,
+                           struct buffer *out_trace)
+{
+    char literal[NETWORK_TEXT_SIZE];
+    char date[CLOCK_TEXT_SIZE];
+    buffer_printf(out_trace, "Received: from %s (%s)\r\n",
+                  facts->helo_name[0] != '\0' ? facts->helo_name : "unknown",
+                  network_address_literal(&facts->peer, literal));
+    if (facts->is_tls) {
+        buffer_printf(out_trace, "\t(using %s with cipher %s)\r\n",
+                      facts->tls_version, facts->tls_cipher);
+    }
+    buffer_printf(out_trace, "\tby %s (Baton) with %s id %" PRId64 ";\r\n\t%s\r\n",
+                  relay_settings_now()->hostname, facts->protocol,
+                  message->message_id,
+                  clock_rfc5322(message->accepted_at, date));
+}
+
+static struct held_message *
+make_message(const struct intake_client *client,
+             const struct directory_account *account,
+             const struct smtp_transaction *transaction, int64_t message_id)
+{
+    struct held_message *message = held_message_create();
+    struct arena *arena = message->arena;
+    message->account_id = client->account_id;
+    message->message_id = message_id;
+    message->accepted_at = clock_now();
+    message->expires_at = message->accepted_at +
+                          account->expires_after_milliseconds *
+                              CLOCK_MILLISECOND;
+    message->sender = arena_copy_string(arena, transaction->sender);
+    if (transaction->envelope_id != NULL) {
+        message->envelope_id =
+            arena_copy_string(arena, transaction->envelope_id);
+    }
+    message->dsn_return = transaction->dsn_return;
+    message->is_smtputf8 = transaction->is_smtputf8;
+    message->has_8bit = transaction->has_8bit;
+    message->priority = account->priority;
+    message->is_loaded = true;
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        const struct smtp_recipient *recipient = &transaction->recipients[i];
+        held_message_add_delivery(message, id_make(), recipient->address,
+                                  recipient->domain, recipient->notify,
+                                  recipient->original_recipient, 0);
+    }
+    return message;
+}
+
+static const struct new_delivery *
+delivery_rows(const struct held_message *message)
+{
+    struct new_delivery *rows =
+        arena_alloc(message->arena, message->deliveries.count * sizeof(*rows));
+    size_t i = 0;
+    for (struct list_link *link = message->deliveries.first; link != NULL;
+         link = link->next) {
+        const struct delivery *delivery =
+            LIST_ITEM(link, struct delivery, of_message);
+        rows[i++] = (struct new_delivery){
+            .delivery_id = delivery->delivery_id,
+            .recipient = delivery->recipient,
+            .domain = delivery->domain,
+            .notify = delivery->notify,
+            .original_recipient = delivery->original_recipient,
+        };
+    }
+    return rows;
+}
+
+static const char *tls_text(const struct smtp_client_facts *facts,
+                            struct arena *arena)
+{
+    return facts->is_tls ? arena_printf(arena, "%s %s", facts->tls_version,
+                                        facts->tls_cipher)
+                         : NULL;
+}
+
+/* Everything that is stored, as it was at this moment: the session may change
+ * or end before the commit. */
+static void fill_row(struct submission *submission,
+                     const struct compose_facts *composed,
+                     struct text transcript)
+{
+    const struct smtp_client_facts *facts = submission->client->facts;
+    const struct held_message *message = submission->message;
+    struct arena *arena = message->arena;
+    char peer[NETWORK_TEXT_SIZE];
+    submission->row_values = (struct new_message){
+        .account_id = message->account_id,
+        .message_id = message->message_id,
+        .accepted_at = message->accepted_at,
+        .expires_at = message->expires_at,
+        .sender = message->sender,
+        .from_address = arena_copy_string(
+            arena, composed->from_count > 0 ? composed->from_addresses[0] : ""),
+        .subject = arena_copy_string(arena, composed->subject),
+        .internet_message_id =
+            arena_copy_string(arena, composed->internet_message_id),
+        .is_smtputf8 = message->is_smtputf8,
+        .has_8bit = message->has_8bit,
+        .dsn_return = (int)message->dsn_return,
+        .envelope_id = message->envelope_id,
+        .priority = message->priority,
+        .client_address = arena_copy_string(
+            arena, network_address_text(&facts->peer, peer)),
+        .client_name = arena_copy_string(arena, facts->helo_name),
+        .protocol = arena_copy_string(arena, facts->protocol),
+        .tls = tls_text(facts, arena),
+        .user_name = facts->auth_user != NULL
+                         ? arena_copy_string(arena, facts->auth_user)
+                         : NULL,
+        .trace = buffer_text(&message->trace),
+        .transcript = { arena_copy_text(arena, transcript), transcript.length },
+        .data = buffer_text(&message->data),
+        .deliveries = delivery_rows(message),
+        .delivery_count = message->deliveries.count,
+        .worker_id = submission->is_leased
+                         ? lease_worker_id(submission->intake->options.lease)
+                         : 0,
+        .event_id = id_make(),
+    };
+}
+
+static void answer(struct submission *submission, enum database_result result)
+{
+    struct intake_client *client = submission->client;
+    const struct held_message *message = submission->message;
+    struct smtp_reply reply;
+    if (client == NULL) {
+        return;
+    }
+    client->submission = NULL;
+    if (result == DATABASE_DONE) {
+        smtp_reply_set(&reply, 250, "2.0.0", "Ok: queued as %" PRId64,
+                       message->message_id);
+    } else if (result == DATABASE_UNAVAILABLE) {
+        smtp_reply_set(&reply, 451, "4.3.0",
+                       "The message could not be stored in time: try again "
+                       "later");
+    } else {
+        smtp_reply_set(&reply, 554, "5.3.0",
+                       "The message cannot be stored; its data were refused");
+    }
+    smtp_server_finish(client->session, &reply);
+}
+
+static void on_stored(void *owner, enum database_result result,
+                      const struct error *error)
+{
+    struct submission *submission = owner;
+    struct intake *intake = submission->intake;
+    struct held_message *message = submission->message;
+    intake->pending--;
+    if (result == DATABASE_DONE) {
+        metric_add(&relay_metrics[METRIC_ACCEPTED], 1);
+        metric_add(&relay_metrics[METRIC_ACCEPTED_BYTES], message->size_bytes);
+    } else if (result == DATABASE_FAILED) {
+        log_error(NULL, "a message could not be stored",
+                  "message=%" PRId64 " reason=\"%s\"", message->message_id,
+                  log_quote(text_of(error != NULL ? error->text : "")));
+    }
+    answer(submission, result);
+    if (result == DATABASE_DONE && submission->is_leased) {
+        scheduler_add(intake->options.scheduler, message);
+    } else {
+        held_message_free(&message);
+    }
+    memory_free(submission);
+}
+
+static void store(struct intake_client *client,
+                  const struct directory_account *account,
+                  struct smtp_transaction *transaction, int64_t message_id,
+                  const struct compose_facts *composed, struct text transcript)
+{
+    struct intake *intake = client->intake;
+    struct submission *submission = memory_alloc(sizeof(*submission));
+    struct held_message *message =
+        make_message(client, account, transaction, message_id);
+    submission->intake = intake;
+    submission->client = client;
+    submission->message = message;
+    submission->is_leased =
+        scheduler_has_room(intake->options.scheduler, message->account_id,
+                           transaction->recipient_count);
+    write_received(client->facts, message, &message->trace);
+    buffer_append_string(&message->trace, composed->added_fields);
+    message->data = transaction->data; /* taken: nothing is copied */
+    transaction->data = (struct buffer){ 0 };
+    budget_move(&transaction->share, &message->share);
+    message->size_bytes = (int64_t)message->data.length;
+    fill_row(submission, composed, transcript);
+    client->submission = submission;
+    intake->pending++;
+    message_store(intake->options.database, &submission->row,
+                  &submission->row_values, on_stored, submission);
+}
+
+static void on_message(void *owner, struct smtp_transaction *transaction,
+                       struct text transcript)
+{
+    struct intake_client *client = owner;
+    const struct intake *intake = client->intake;
+    const struct directory_account *account = account_of(client);
+    struct smtp_reply reply = { 0 };
+    policy_check_relaying(account, &client->facts->peer, &reply);
+    if (reply.code == 0 && !can_store(intake)) {
+        smtp_reply_set(&reply, 451, "4.3.0",
+                       "Mail cannot be stored just now: try again later");
+    }
+    if (reply.code != 0) {
+        smtp_server_finish(client->session, &reply);
+        return;
+    }
+    struct compose_facts composed = { 0 };
+    struct compose_refusal refusal = { 0 };
+    struct compose_input input = {
+        .message = buffer_text(&transaction->data),
+        .is_smtputf8 = transaction->is_smtputf8,
+        .received_at = transaction->received_at,
+        .message_id = id_make(),
+        .hostname = relay_settings_now()->hostname,
+    };
+    if (!compose_inspect(&input, transaction->arena, &composed, &refusal)) {
+        smtp_reply_set(&reply, refusal.code, refusal.enhanced, "%s",
+                       refusal.reason.text);
+        refuse(client, transaction, "parse", &reply);
+        return;
+    }
+    policy_check_header_addresses(intake->directory, account,
+                                  composed.from_addresses, composed.from_count,
+                                  &reply);
+    if (reply.code != 0) {
+        refuse(client, transaction, "policy", &reply);
+        return;
+    }
+    store(client, account, transaction, input.message_id, &composed,
+          transcript);
+}
+
+const struct smtp_server_handler intake_smtp_handler = {
+    .on_session = on_session,
+    .on_session_end = on_session_end,
+    .on_authenticate = on_authenticate,
+    .on_mail = on_mail,
+    .on_recipient = on_recipient,
+    .on_message = on_message,
+};
+
+struct intake *intake_create(const struct intake_options *options)
+{
+    struct intake *intake = memory_alloc(sizeof(*intake));
+    intake->options = *options;
+    intake->authenticator =
+        authenticator_create(options->loop, options->helper);
+    return intake;
+}
+
+void intake_free(struct intake **intake)
+{
+    if (*intake != NULL) {
+        authenticator_free(&(*intake)->authenticator);
+        memory_free(*intake);
+        *intake = NULL;
+    }
+}
+
+void intake_set_directory(struct intake *intake,
+                          const struct directory *directory)
+{
+    intake->directory = directory;
+}
+
+size_t intake_pending(const struct intake *intake)
+{
+    return intake->pending;
+}

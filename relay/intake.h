@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The SMTP door: who are you, may you, then stored, only then `250`. Answers
+ * the questions of smtp/server.h.
+ */
+#ifndef BATON_RELAY_INTAKE_H
+#define BATON_RELAY_INTAKE_H
+
+#include "core/helper.h"
+#include "core/loop.h"
+#include "relay/lease.h"
+#include "relay/scheduler.h"
+#include "smtp/server.h"
+#include "sql/database.h"
+#include "sql/directory.h"
+
+struct intake;
+
+struct intake_options {
+    struct loop *loop;
+    struct database *database;
+    struct helper *helper; /* for hashing passwords */
+    struct scheduler *scheduler;
+    const struct lease *lease;
+};
+
+struct intake *intake_create(const struct intake_options *options);
+void intake_free(struct intake **intake);
+/* The newest directory (NULL: none yet); borrowed until the next call. */
+void intake_set_directory(struct intake *intake,
+                          const struct directory *directory);
+/* Messages that are being stored. */
+size_t intake_pending(const struct intake *intake);
+
+/* For smtp_server_options; the owner is the intake. */
+extern const struct smtp_server_handler intake_smtp_handler;
+
+#endif

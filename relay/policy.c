@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include "relay/policy.h"
+
+#include "core/address.h"
+
+void policy_check_relaying(const struct directory_account *account,
+                           const struct network_address *peer,
+                           struct smtp_reply *out_reply)
+{
+    char text[NETWORK_TEXT_SIZE];
+    if (account == NULL) {
+        smtp_reply_set(out_reply, 550, "5.7.1",
+                       "Relaying denied for [%s]: authenticate, or add this "
+                       "address to an account",
+                       network_address_text(peer, text));
+    }
+}
+
+static bool may_use(const struct directory *directory,
+                    const struct directory_account *account,
+                    const char *domain)
+{
+    return account->any_sender ||
+           directory_allows_domain(directory, account, domain);
+}
+
+void policy_check_sender(const struct directory *directory,
+                         const struct directory_account *account,
+                         const char *domain, struct smtp_reply *out_reply)
+{
+    if (domain[0] != '\0' && !may_use(directory, account, domain)) {
+        smtp_reply_set(out_reply, 550, "5.7.1",
+                       "Account %s may not send from %s: add the domain to the "
+                       "account, or set any_sender",
+                       account->name, domain);
+    }
+}
+
+void policy_check_header_addresses(const struct directory *directory,
+                                   const struct directory_account *account,
+                                   char *const *addresses,
+                                   size_t address_count,
+                                   struct smtp_reply *out_reply)
+{
+    for (size_t i = 0; i < address_count && !account->any_sender; i++) {
+        struct address address;
+        struct error error;
+        char domain[DOMAIN_TEXT_MAX + 1];
+        if (!address_parse(text_of(addresses[i]), true, &address, &error) ||
+            !domain_normalize(address.domain, domain, &error)) {
+            smtp_reply_set(out_reply, 550, "5.6.0",
+                           "The address %s in From or Sender is malformed: %s",
+                           addresses[i], error.text);
+            return;
+        }
+        if (!may_use(directory, account, domain)) {
+            smtp_reply_set(out_reply, 550, "5.7.1",
+                           "Account %s may not write From: %s: add the domain "
+                           "to the account, or set any_sender",
+                           account->name, domain);
+            return;
+        }
+    }
+}
