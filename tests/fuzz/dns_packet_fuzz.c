@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Feeds arbitrary bytes to core/dns_packet.c as a DNS answer. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/dns_packet.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+    struct dns_packet packet;
+    struct dns_record record;
+    if (!dns_packet_open(&packet, bytes, length)) {
+        return 0;
+    }
+    while (dns_packet_next(&packet, &record)) {
+        struct dns_mx mx;
+        struct network_address address;
+        char name[DNS_HOST_MAX + 1];
+        size_t end = 0;
+        if (record.data_position + record.data_length > length) {
+            abort();
+        }
+        if (dns_packet_read_mx(&packet, &record, &mx) &&
+            strlen(mx.host) > DNS_HOST_MAX) {
+            abort();
+        }
+        (void)dns_packet_read_address(&packet, &record, &address);
+        if (dns_packet_read_name(&packet, record.data_position, name, &end) &&
+            end > length) {
+            abort();
+        }
+    }
+    return 0;
+}
