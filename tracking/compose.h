@@ -64,6 +64,13 @@ bool compose_copy(struct text trace, struct text message, struct arena *arena,
                   struct text **out_pieces, size_t *out_piece_count,
                   struct error *error) MUST_USE;
 
+/* As compose_copy, and body parts with 8-bit bytes are encoded too, for a next
+ * hop without 8BITMIME (E4). False as well when that cannot be done: 8-bit
+ * bytes in a header, in a signed part, in an attached message. */
+bool compose_copy_7bit(struct text trace, struct text message,
+                       struct arena *arena, struct text **out_pieces,
+                       size_t *out_piece_count, struct error *error) MUST_USE;
+
 extern const struct setting tracking_settings[];
 extern const size_t tracking_setting_count;
 

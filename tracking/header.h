@@ -25,6 +25,8 @@ struct header {
     struct text whole; /* all fields, without the empty line */
     struct text body; /* what follows the empty line; empty if there is none */
     bool has_separator; /* the empty line was there */
+    /* Why header_parse said false: a limit, not the form. */
+    bool exceeds_limits;
 };
 
 /* Limits on what is parsed (F13). */
@@ -40,6 +42,10 @@ struct header_limits {
 bool header_parse(struct text message, const struct header_limits *limits,
                   struct arena *arena, struct header *out_header,
                   struct error *error) MUST_USE;
+
+/* Take the next field off the top of *rest. False at the empty line, at the end
+ * and at a line that begins no field; *rest then begins with that line. */
+bool header_next(struct text *rest, struct header_field *out_field);
 
 /* The first field of this name (any case), or NULL; and how many there are. */
 const struct header_field *header_find(const struct header *header,
