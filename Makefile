@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# A thin front: every target calls CMake or a script that can be called by
+# itself.
+.DEFAULT_GOAL := help
+.PHONY: help build run test bench fuzz format format-check lint clean
+
+LAUNCHER := $(if $(shell command -v ccache),-D CMAKE_C_COMPILER_LAUNCHER=ccache)
+SOURCES = $(shell git ls-files '*.c' '*.h')
+FUZZ_SECONDS ?= 60
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
+
+build: ## install what building needs; build/release/baton
+	@script/install build
+	@cmake --preset release $(LAUNCHER) >build.log 2>&1 || { cat build.log; exit 1; }
+	@rm -f build.log
+	@cmake --build --preset release
+
+run: ## the whole thing on this machine, with a first message; Ctrl-C ends it
+	@script/run
+
+test: ## install what the tests need and run them all
+	@script/test
+
+bench: ## measure; needs a quiet machine
+	@tests/bench/run
+
+fuzz: ## every parser of untrusted bytes for FUZZ_SECONDS (60)
+	@script/fuzz $(FUZZ_SECONDS)
+
+format: ## put all C files into the one style
+	@script/install develop
+	@clang-format -i $(SOURCES)
+
+format-check: ## say which C files are not in the one style
+	@script/install develop
+	@clang-format --dry-run --Werror $(SOURCES)
+
+lint: ## direction of includes, banned names, clang-tidy
+	@script/lint
+
+clean: ## remove build/ (never var/, where `make run` keeps its data)
+	@rm -rf build
