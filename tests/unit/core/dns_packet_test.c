@@ -13,15 +13,17 @@
 #include "core/memory.h"
 #include "core/text.h"
 
-/* A header with this rcode, one question and so many answers. */
-#define HEADER(rcode, answers)                                                 \
-    "\x12\x34\x81\x8" rcode "\x00\x01\x00" answers "\x00\x00\x00\x00"
+/* A header with so many answers, rcode 0. */
+#define HEADER(answers) "\x12\x34\x81\x80\0\x01\0" answers "\0\0\0\0"
 /* The question "a.test MX"; its name stands at 12, "test" at 14. */
-#define QUESTION "\x01"                                                        \
-                 "A\x04"                                                       \
-                 "tEst\x00\x00\x0f\x00\x01"
-#define RECORD(type, length) "\xc0\x0c\x00" type "\x00\x01\x00\x00\x0e\x10\x00" length
-#define PREFIX(answers) HEADER("0", answers) QUESTION
+#define QUESTION                                                               \
+    "\x01"                                                                     \
+    "A\x04"                                                                    \
+    "tEst\0\0\x0f\0\x01"
+#define PREFIX(answers) HEADER(answers) QUESTION
+/* A record of that name, up to its data; the first one's stand at 36. */
+#define RECORD(type, length)                                                   \
+    "\xc0\x0c\0" type "\0\x01\0\0\x0e\x10\0" length
 
 struct bytes {
     const char *data;
@@ -215,7 +217,8 @@ static void arbitrary_bytes_are_survived(void **state)
     unsigned seed = 1;
     (void)state;
     for (int round = 0; round < 20000; round++) {
-        char bytes[96] = PREFIX("\x03") RECORD("\x0f", "\x06");
+        char bytes[96] =
+            PREFIX("\x03") RECORD("\x0f", "\x06");
         char *copy;
         for (size_t i = 12 + (size_t)(seed % 40); i < sizeof(bytes); i++) {
             seed = seed * 1103515245U + 12345U;
