@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Start:  loop, database, resolver, budget, lease, scheduler, intake, server,
+ *         listeners, HTTP.
+ * Ready:  when the directory is loaded and the lease is ours.
+ * Stop:   listeners, sessions, transactions, results, lease, loop.
+ */
+#include "relay/worker.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/budget.h"
+#include "core/clock.h"
+#include "core/dns.h"
+#include "core/helper.h"
+#include "core/listener.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/memory.h"
+#include "core/metrics.h"
+#include "core/tls.h"
+#include "http/server.h"
+#include "relay/intake.h"
+#include "relay/lease.h"
+#include "relay/relay_metrics.h"
+#include "relay/scheduler.h"
+#include "smtp/server.h"
+#include "sql/database.h"
+#include "sql/directory.h"
+#include "sql/queue.h"
+
+#define DIRECTORY_POLL_MILLISECONDS 30000
+#define DIRECTORY_RETRY_MILLISECONDS 1000
+#define GAUGES_MILLISECONDS 1000
+#define MAINTAIN_MILLISECONDS (15 * 60 * 1000)
+#define HASHES_WAITING_MAX 64
+/* Below so many sessions a worker takes whatever comes. */
+#define SESSIONS_FREE 4
+
+struct worker {
+    const struct worker_setup *setup;
+    struct worker_slot *slot;
+    struct loop *loop;
+    struct database *database;
+    struct dns_resolver *resolver;
+    struct helper *helper;
+    struct budget *budget;
+    struct tls_context *tls_server; /* NULL: no certificate is configured */
+    struct tls_context *tls_any;
+    struct tls_context *tls_verified;
+    struct directory *directory; /* NULL until it was loaded once */
+    struct lease *lease;
+    struct scheduler *scheduler;
+    struct intake *intake;
+    struct smtp_server *server;
+    struct http_server *http;
+    struct door {
+        struct worker *worker;
+        const struct relay_listener *listener;
+        struct listener *acceptor;
+    } doors[RELAY_LISTENERS_MAX];
+    struct watch on_hangup;
+    struct watch on_terminate;
+    struct watch on_interrupt;
+    struct timer directory_timer;
+    struct timer gauges_timer;
+    struct timer maintain_timer;
+    struct timer drain_timer;
+    bool is_loading_directory;
+    bool is_directory_stale; /* changed while it was being loaded */
+    bool is_draining;
+};
+
+/* -- directory -- */
+
+static void load_directory(struct worker *worker);
+
+static void on_directory_timer(void *owner)
+{
+    load_directory(owner);
+}
+
+static void on_directory_loaded(void *owner, enum database_result result,
+                                struct directory *directory,
+                                const struct error *error)
+{
+    struct worker *worker = owner;
+    int64_t wait = DIRECTORY_POLL_MILLISECONDS;
+    worker->is_loading_directory = false;
+    if (result == DATABASE_DONE) {
+        struct directory *old = worker->directory;
+        worker->directory = directory;
+        intake_set_directory(worker->intake, directory);
+        scheduler_set_directory(worker->scheduler, directory);
+        directory_free(&old);
+    } else {
+        log_warning(NULL, "the directory could not be loaded", "reason=\"%s\"",
+                    log_quote(text_of(error != NULL ? error->text : "")));
+        wait = DIRECTORY_RETRY_MILLISECONDS;
+    }
+    if (worker->is_directory_stale) {
+        load_directory(worker);
+        return;
+    }
+    timer_start(&worker->directory_timer, worker->loop,
+                wait * clock_rate(), on_directory_timer, worker);
+}
+
+static void load_directory(struct worker *worker)
+{
+    if (worker->is_loading_directory) {
+        worker->is_directory_stale = true;
+        return;
+    }
+    worker->is_directory_stale = false;
+    worker->is_loading_directory = true;
+    directory_load(worker->database, on_directory_loaded, worker);
+}
+
+/* -- database -- */
+
+static void on_database_up(void *owner)
+{
+    struct worker *worker = owner;
+    log_info(NULL, "database up", "");
+    lease_wake(worker->lease);
+    load_directory(worker);
+}
+
+static void on_database_down(void *owner, const struct error *error)
+{
+    (void)owner;
+    log_warning(NULL, "database down", "reason=\"%s\"",
+                log_quote(text_of(error != NULL ? error->text : "")));
+}
+
+static void on_directory_changed(void *owner)
+{
+    load_directory(owner);
+}
+
+static void on_queue_command(void *owner, struct text command)
+{
+    struct worker *worker = owner;
+    log_info(NULL, "operator's command", "command=\"%s\"", log_quote(command));
+    scheduler_command(worker->scheduler, command);
+}
+
+static const struct database_handler database_handler = {
+    .on_up = on_database_up,
+    .on_down = on_database_down,
+    .on_directory_changed = on_directory_changed,
+    .on_queue_command = on_queue_command,
+};
+
+/* -- lease -- */
+
+static void on_maintained(void *owner, enum database_result result,
+                          const struct error *error)
+{
+    (void)owner;
+    if (result == DATABASE_FAILED) {
+        log_error(NULL, "partitions could not be maintained", "reason=\"%s\"",
+                  log_quote(text_of(error != NULL ? error->text : "")));
+    }
+}
+
+static void maintain(void *owner)
+{
+    struct worker *worker = owner;
+    database_maintain(worker->database, clock_now(), on_maintained, worker);
+    timer_start(&worker->maintain_timer, worker->loop, MAINTAIN_MILLISECONDS,
+                maintain, worker);
+}
+
+static void on_lease_acquired(void *owner, int64_t worker_id)
+{
+    struct worker *worker = owner;
+    worker->slot->worker_id = worker_id;
+    scheduler_start(worker->scheduler, worker_id);
+    if (!timer_is_running(&worker->maintain_timer)) {
+        maintain(worker);
+    }
+}
+
+static void on_lease_lost(void *owner)
+{
+    struct worker *worker = owner;
+    worker->slot->worker_id = 0;
+    scheduler_drop_all(worker->scheduler);
+}
+
+static void on_lease_renewed(void *owner, int64_t taken_over_count)
+{
+    struct worker *worker = owner;
+    if (taken_over_count > 0) {
+        log_warning(NULL, "deliveries of dead workers are due again",
+                    "count=%" PRId64, taken_over_count);
+        metric_add(&relay_metrics[METRIC_TAKEN_OVER], taken_over_count);
+        scheduler_wake(worker->scheduler);
+    }
+}
+
+static const struct lease_handler lease_handler = {
+    .on_acquired = on_lease_acquired,
+    .on_lost = on_lease_lost,
+    .on_renewed = on_lease_renewed,
+};
+
+/* -- listeners -- */
+
+/* Whoever accepts a message also delivers it, so uneven sessions are uneven
+ * cores: take a connection only while we have no more than our share. */
+static bool may_accept(void *owner)
+{
+    const struct door *door = owner;
+    const struct worker *worker = door->worker;
+    int64_t own = worker->slot->session_count;
+    int64_t total = 0;
+    int64_t count = (int64_t)worker->setup->worker_count;
+    for (int64_t i = 0; i < count; i++) {
+        total += worker->setup->slots[i].session_count;
+    }
+    return own < SESSIONS_FREE || own * count <= total + count;
+}
+
+static void publish_session_count(struct worker *worker)
+{
+    worker->slot->session_count =
+        (int64_t)smtp_server_session_count(worker->server);
+}
+
+static void on_accept(void *owner, int descriptor,
+                      const struct network_address *peer)
+{
+    const struct door *door = owner;
+    smtp_server_accept(door->worker->server, descriptor, peer,
+                       &door->listener->policy);
+    publish_session_count(door->worker);
+}
+
+static bool is_ready(void *owner, struct buffer *out_reason)
+{
+    const struct worker *worker = owner;
+    const char *reason = NULL;
+    if (worker->is_draining) {
+        reason = "stopping";
+    } else if (!database_is_up(worker->database)) {
+        reason = "PostgreSQL cannot be reached";
+    } else if (worker->directory == NULL) {
+        reason = "the directory is being loaded";
+    } else if (!lease_is_valid(worker->lease)) {
+        reason = "this worker has no lease yet";
+    } else {
+        return true;
+    }
+    buffer_append_string(out_reason, reason);
+    return false;
+}
+
+static const struct http_probes probes = { .is_ready = is_ready };
+
+static bool open_doors(struct worker *worker, struct error *error)
+{
+    for (size_t i = 0; i < worker->setup->listener_count; i++) {
+        const struct relay_listener *listener = &worker->setup->listeners[i];
+        if (listener->is_http) {
+            worker->http =
+                http_server_create(worker->loop, listener->descriptor, &probes,
+                                   worker, error);
+            if (worker->http == NULL) {
+                return false;
+            }
+            continue;
+        }
+        struct door *door = &worker->doors[i];
+        door->worker = worker;
+        door->listener = listener;
+        door->acceptor = listener_start(worker->loop, listener->descriptor,
+                                        may_accept, on_accept, door);
+    }
+    return true;
+}
+
+static void close_doors(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->setup->listener_count; i++) {
+        listener_stop(&worker->doors[i].acceptor);
+    }
+}
+
+/* -- once a second -- */
+
+static void update_gauges(void *owner)
+{
+    struct worker *worker = owner;
+    publish_session_count(worker);
+    metric_set(&relay_metrics[METRIC_SESSIONS], worker->slot->session_count);
+    metric_set(&relay_metrics[METRIC_MESSAGE_MEMORY],
+               (int64_t)budget_used_bytes(worker->budget));
+    metric_set(&relay_metrics[METRIC_MEMORY_WAITING],
+               (int64_t)budget_waiting_count(worker->budget));
+    metric_set(&relay_metrics[METRIC_DATABASE_UP],
+               database_is_up(worker->database) ? 1 : 0);
+    timer_start(&worker->gauges_timer, worker->loop, GAUGES_MILLISECONDS,
+                update_gauges, worker);
+}
+
+/* -- reload -- */
+
+static struct tls_context *load_certificate(struct error *error)
+{
+    const struct relay_settings_values *settings = relay_settings_now();
+    return tls_server_context_create(settings->certificate, settings->key,
+                                     error);
+}
+
+static void configure_log(void)
+{
+    enum log_level level = LOG_INFO;
+    const struct relay_settings_values *settings = relay_settings_now();
+    (void)log_level_parse(settings->log_level, &level);
+    log_configure(level, settings->log_format == 1);
+}
+
+static void reload(void *owner)
+{
+    struct worker *worker = owner;
+    struct error error;
+    if (!config_load(worker->setup->config, worker->setup->config_path,
+                     &error)) {
+        log_error(NULL, "configuration kept as it was", "reason=\"%s\"",
+                  log_quote(text_of(error.text)));
+        return;
+    }
+    configure_log();
+    if (relay_settings_now()->certificate[0] != '\0') {
+        struct tls_context *fresh = load_certificate(&error);
+        if (fresh == NULL) {
+            log_error(NULL, "certificate kept as it was", "reason=\"%s\"",
+                      log_quote(text_of(error.text)));
+            return;
+        }
+        smtp_server_set_tls(worker->server, fresh);
+        tls_context_free(&worker->tls_server);
+        worker->tls_server = fresh;
+    }
+    load_directory(worker);
+    log_info(NULL, "reloaded", "");
+}
+
+/* -- drain -- */
+
+static void stop_loop(void *owner)
+{
+    struct worker *worker = owner;
+    loop_stop(worker->loop);
+}
+
+static void resign(void *owner)
+{
+    struct worker *worker = owner;
+    timer_stop(&worker->drain_timer);
+    lease_resign(worker->lease, stop_loop, worker);
+}
+
+static void on_drain_timeout(void *owner)
+{
+    log_warning(NULL, "drained in part only", "consequence=\"%s\"",
+                "what is on the wire is cut off and tried again");
+    resign(owner);
+}
+
+static void flush_database(void *owner)
+{
+    struct worker *worker = owner;
+    database_flush(worker->database, resign, worker);
+}
+
+static void drain_scheduler(void *owner)
+{
+    struct worker *worker = owner;
+    scheduler_drain(worker->scheduler, flush_database, worker);
+}
+
+static void drain(void *owner)
+{
+    struct worker *worker = owner;
+    if (worker->is_draining) {
+        return;
+    }
+    worker->is_draining = true;
+    log_info(NULL, "draining", "sessions=%zu",
+             smtp_server_session_count(worker->server));
+    close_doors(worker);
+    timer_start(&worker->drain_timer, worker->loop,
+                relay_settings_now()->drain_timeout, on_drain_timeout, worker);
+    smtp_server_drain(worker->server, drain_scheduler, worker);
+}
+
+/* -- start and end -- */
+
+static bool create_tls(struct worker *worker, struct error *error)
+{
+    worker->tls_any = tls_client_context_create(TLS_VERIFY_NONE, NULL, error);
+    worker->tls_verified =
+        tls_client_context_create(TLS_VERIFY_NAME, NULL, error);
+    if (worker->tls_any == NULL || worker->tls_verified == NULL) {
+        return false;
+    }
+    if (relay_settings_now()->certificate[0] != '\0') {
+        worker->tls_server = load_certificate(error);
+        return worker->tls_server != NULL;
+    }
+    return true;
+}
+
+static void create_relay(struct worker *worker)
+{
+    struct scheduler_options scheduler_options = {
+        .loop = worker->loop,
+        .database = worker->database,
+        .resolver = worker->resolver,
+        .budget = worker->budget,
+        .lease = worker->lease,
+        .tls_any = worker->tls_any,
+        .tls_verified = worker->tls_verified,
+    };
+    worker->scheduler = scheduler_create(&scheduler_options);
+    struct intake_options intake_options = {
+        .loop = worker->loop,
+        .database = worker->database,
+        .helper = worker->helper,
+        .scheduler = worker->scheduler,
+        .lease = worker->lease,
+    };
+    worker->intake = intake_create(&intake_options);
+    struct smtp_server_options server_options = {
+        .hostname = relay_settings_now()->hostname,
+        .tls = worker->tls_server,
+        .handler = &intake_smtp_handler,
+        .owner = worker->intake,
+        .budget = worker->budget,
+    };
+    worker->server = smtp_server_create(worker->loop, &server_options);
+}
+
+static bool start(struct worker *worker, struct error *error)
+{
+    const struct relay_settings_values *settings = relay_settings_now();
+    struct dns_options dns = { .servers = settings->dns_servers,
+                               .timeout_milliseconds =
+                                   (int)settings->dns_timeout };
+    worker->loop = loop_create();
+    watch_signal(&worker->on_hangup, worker->loop, SIGHUP, reload, worker);
+    watch_signal(&worker->on_terminate, worker->loop, SIGTERM, drain, worker);
+    watch_signal(&worker->on_interrupt, worker->loop, SIGINT, drain, worker);
+    if (!create_tls(worker, error)) {
+        return false;
+    }
+    worker->resolver = dns_resolver_create(worker->loop, &dns, error);
+    if (worker->resolver == NULL) {
+        return false;
+    }
+    worker->helper = helper_create(worker->loop, HASHES_WAITING_MAX);
+    worker->budget =
+        budget_create(worker->loop, (size_t)settings->message_memory,
+                      (size_t)smtp_message_size_limit());
+    worker->database =
+        database_create(worker->loop, &database_handler, worker);
+    worker->lease =
+        lease_create(worker->loop, worker->database, worker->slot->worker_id,
+                     &lease_handler, worker);
+    create_relay(worker);
+    update_gauges(worker);
+    return open_doors(worker, error);
+}
+
+static void end(struct worker *worker)
+{
+    close_doors(worker);
+    http_server_free(&worker->http);
+    smtp_server_free(&worker->server);
+    scheduler_free(&worker->scheduler);
+    database_free(&worker->database);
+    intake_free(&worker->intake);
+    lease_free(&worker->lease);
+    helper_free(&worker->helper);
+    dns_resolver_free(&worker->resolver);
+    budget_free(&worker->budget);
+    directory_free(&worker->directory);
+    tls_context_free(&worker->tls_server);
+    tls_context_free(&worker->tls_any);
+    tls_context_free(&worker->tls_verified);
+    timer_stop(&worker->directory_timer);
+    timer_stop(&worker->gauges_timer);
+    timer_stop(&worker->maintain_timer);
+    timer_stop(&worker->drain_timer);
+    watch_stop(&worker->on_hangup);
+    watch_stop(&worker->on_terminate);
+    watch_stop(&worker->on_interrupt);
+    loop_free(&worker->loop);
+}
+
+int worker_run(const struct worker_setup *setup)
+{
+    struct worker *worker = memory_alloc(sizeof(*worker));
+    struct error error;
+    worker->setup = setup;
+    worker->slot = &setup->slots[setup->worker_index];
+    worker->slot->session_count = 0;
+    metrics_attach(setup->worker_index);
+    configure_log();
+    if (!start(worker, &error)) {
+        log_error(NULL, "worker cannot start", "reason=\"%s\"",
+                  log_quote(text_of(error.text)));
+        return 1;
+    }
+    loop_run(worker->loop);
+    worker->slot->worker_id = 0; /* resigned: nobody has to retire us */
+    end(worker);
+    memory_free(worker);
+    log_info(NULL, "worker stopped", "");
+    return 0;
+}
