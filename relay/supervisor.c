@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -23,6 +24,8 @@
 
 #define BACKOFF_FIRST_MILLISECONDS 100
 #define BACKOFF_MAX_MILLISECONDS 10000
+/* What a worker gets beyond its drain time-out before it is killed. */
+#define KILL_GRACE_MILLISECONDS 10000
 /* A worker that lived this long starts the back-off anew. */
 #define STABLE_MILLISECONDS 30000
 
@@ -43,6 +46,7 @@ struct supervisor {
     size_t worker_count;
     sigset_t signals;
     bool is_stopping;
+    int64_t kill_monotonic; /* when those who do not stop are killed */
 };
 
 /* Real time, whatever the clock's rate: this is about processes. */
@@ -247,18 +251,32 @@ static void on_signal(struct supervisor *supervisor, int signal)
         reload(supervisor);
     } else if (signal == SIGTERM || signal == SIGINT) {
         supervisor->is_stopping = true;
+        supervisor->kill_monotonic = now_milliseconds() +
+                                     relay_settings_now()->drain_timeout +
+                                     KILL_GRACE_MILLISECONDS;
         signal_workers(supervisor, SIGTERM);
     }
 }
 
-static int64_t next_restart_in(const struct supervisor *supervisor)
+static void kill_stuck_workers(struct supervisor *supervisor)
+{
+    if (now_milliseconds() >= supervisor->kill_monotonic) {
+        log_error(NULL, "workers did not stop and are killed", "count=%zu",
+                  running_count(supervisor));
+        signal_workers(supervisor, SIGKILL);
+    }
+}
+
+/* How long to wait for a signal at most. */
+static int64_t next_wait(const struct supervisor *supervisor)
 {
     int64_t now = now_milliseconds();
-    int64_t wait = BACKOFF_MAX_MILLISECONDS;
+    int64_t wait = supervisor->is_stopping ? BACKOFF_FIRST_MILLISECONDS
+                                           : BACKOFF_MAX_MILLISECONDS;
     for (size_t i = 0; i < supervisor->worker_count; i++) {
         const struct child *child = &supervisor->children[i];
         int64_t left = child->restart_monotonic - now;
-        if (child->pid == 0 && left < wait) {
+        if (child->pid == 0 && left < wait && !supervisor->is_stopping) {
             wait = left > 0 ? left : 0;
         }
     }
@@ -272,8 +290,10 @@ static void supervise(struct supervisor *supervisor)
             start_due_workers(supervisor);
         } else if (running_count(supervisor) == 0) {
             return;
+        } else {
+            kill_stuck_workers(supervisor);
         }
-        int64_t wait = next_restart_in(supervisor);
+        int64_t wait = next_wait(supervisor);
         struct timespec timeout = { .tv_sec = wait / 1000,
                                     .tv_nsec = (wait % 1000) * 1000000 };
         int signal = sigtimedwait(&supervisor->signals, NULL, &timeout);
