@@ -52,17 +52,37 @@ static struct unit encode_unit(struct text rest, bool at_line_start)
     return plain_unit(rest, 1);
 }
 
-/* What is encoded already passes as it is; codes are kept whole, even broken
- * ones, because decoders differ on those. */
+static int hex_value(char byte)
+{
+    char lower = ascii_lower(byte);
+    if (ascii_is_digit(lower)) {
+        return lower - '0';
+    }
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* The byte that a code at the start of rest stands for, or -1. */
+static int read_code(struct text rest)
+{
+    if (rest.length < 3 || rest.data[0] != '=') {
+        return -1;
+    }
+    int high = hex_value(rest.data[1]);
+    int low = hex_value(rest.data[2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/* What is encoded already passes as it is, codes whole. An "=" that begins no
+ * code stands for itself (RFC 2045, 6.7) and is written so that no line break
+ * can give it another meaning; one at the end of the line is a soft break. */
 static struct unit wrap_unit(struct text rest, bool at_line_start)
 {
-    if (rest.data[0] == '=') {
-        struct text code = text_slice(rest, 0, 3);
-        return text_has_8bit(code) ? coded_unit('=')
-                                   : plain_unit(code, code.length);
+    if (read_code(rest) >= 0) {
+        return plain_unit(rest, 3);
     }
+    bool is_stray = rest.data[0] == '=' && rest.length > 1;
     bool is_8bit = (unsigned char)rest.data[0] & 0x80;
-    if (is_8bit || (at_line_start && looks_like_boundary(rest))) {
+    if (is_stray || is_8bit || (at_line_start && looks_like_boundary(rest))) {
         return coded_unit(rest.data[0]);
     }
     return plain_unit(rest, 1);
@@ -142,29 +162,12 @@ void quoted_printable_wrap(struct text lines, struct buffer *out_lines)
     }
 }
 
-static int hex_value(char byte)
-{
-    char lower = ascii_lower(byte);
-    if (ascii_is_digit(lower)) {
-        return lower - '0';
-    }
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static void decode_line(struct text line, struct buffer *out_text)
 {
-    size_t i = 0;
-    while (i < line.length) {
-        int high = -1;
-        int low = -1;
-        if (line.data[i] == '=' && i + 2 < line.length) {
-            high = hex_value(line.data[i + 1]);
-            low = hex_value(line.data[i + 2]);
-        }
-        bool is_code = high >= 0 && low >= 0;
-        char byte = is_code ? (char)(high * 16 + low) : line.data[i];
-        buffer_append_byte(out_text, byte);
-        i += is_code ? 3 : 1;
+    while (line.length > 0) {
+        int code = read_code(line);
+        buffer_append_byte(out_text, code < 0 ? line.data[0] : (char)code);
+        line = text_slice(line, code < 0 ? 1 : 3, line.length);
     }
 }
 
