@@ -3,6 +3,7 @@
 #include "core/helper.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@ struct world {
     struct loop *loop;
     struct helper *helper;
     pthread_mutex_t gate;
+    sem_t arrived; /* jobs that stand at the gate */
     pthread_t main_thread;
     int done_count;
     int freed_count;
@@ -46,6 +48,7 @@ static int set_up(void **state)
     world.helper = helper_create(world.loop, 2);
     world.main_thread = pthread_self();
     pthread_mutex_init(&world.gate, NULL);
+    sem_init(&world.arrived, 0, 0);
     timer_start(&world.watchdog, world.loop, 20000, on_watchdog, NULL);
     *state = &world;
     return 0;
@@ -58,6 +61,7 @@ static int tear_down(void **state)
     helper_free(&world->helper);
     helper_free(&world->helper);
     pthread_mutex_destroy(&world->gate);
+    sem_destroy(&world->arrived);
     loop_free(&world->loop);
     return 0;
 }
@@ -66,6 +70,7 @@ static void compute_square(void *argument)
 {
     struct task *task = argument;
     if (task->waits_at_gate) {
+        sem_post(&task->world->arrived);
         pthread_mutex_lock(&task->world->gate);
         pthread_mutex_unlock(&task->world->gate);
     }
@@ -157,8 +162,9 @@ static void cancelled_jobs_do_not_call_back(void **state)
     pthread_mutex_lock(&world->gate);
     assert_true(submit(&first));
     assert_true(submit(&second));
-    helper_cancel(&first.job);
-    helper_cancel(&second.job);
+    sem_wait(&world->arrived);
+    helper_cancel(&first.job); /* runs */
+    helper_cancel(&second.job); /* waits */
     helper_cancel(&second.job);
     assert_null(first.job);
     pthread_mutex_unlock(&world->gate);
