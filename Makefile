@@ -14,8 +14,9 @@ help: ## this list
 
 build: ## install what building needs; build/release/baton
 	@script/install build
-	@cmake --preset release $(LAUNCHER) >build.log 2>&1 || { cat build.log; exit 1; }
-	@rm -f build.log
+	@mkdir -p build
+	@cmake --preset release $(LAUNCHER) >build/release.log 2>&1 || \
+		{ cat build/release.log; exit 1; }
 	@cmake --build --preset release
 
 run: ## the whole thing on this machine, with a first message; Ctrl-C ends it
