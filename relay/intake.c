@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *   on_message ─> inspect ─> may you ─> message_store ─> on_stored ─> 250
- *                    │           │            │              └─> scheduler_add
- *                   5yz         5yz      client gone: withdrawn
+ *   on_message ─> inspect ─> may you ─> sender's DNS ─> message_store
+ *                    │           │           │               │
+ *                   5yz         5yz         5yz      on_stored ─> 250
+ *                                                        └─> scheduler_add
+ *   A client that leaves meanwhile: the row is withdrawn.
  */
 #include "relay/intake.h"
 
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/address.h"
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
@@ -19,6 +22,7 @@
 #include "relay/policy.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
+#include "relay/sender_domain.h"
 #include "sql/messages.h"
 #include "sql/results.h"
 #include "tracking/compose.h"
@@ -27,6 +31,7 @@ struct intake {
     struct intake_options options;
     const struct directory *directory;
     struct authenticator *authenticator;
+    struct sender_domains *sender_domains;
     size_t pending;
 };
 
@@ -37,7 +42,19 @@ struct intake_client {
     const struct smtp_client_facts *facts;
     int64_t account_id; /* 0: nobody yet */
     struct authentication *authentication;
+    struct candidate *candidate; /* lawful, its sender's DNS is asked */
     struct submission *submission; /* being stored */
+};
+
+/* A message that has passed all checks but the one that takes time. Lies in the
+ * transaction's arena. */
+struct candidate {
+    struct intake_client *client;
+    struct smtp_transaction *transaction;
+    struct sender_domain_check *check;
+    int64_t message_id;
+    struct compose_facts composed;
+    struct text transcript;
 };
 
 /* A message on its way into PostgreSQL. */
@@ -90,6 +107,9 @@ static void on_session_end(void *owner)
 {
     struct intake_client *client = owner;
     authentication_cancel(&client->authentication);
+    if (client->candidate != NULL) {
+        sender_domain_check_cancel(&client->candidate->check);
+    }
     if (client->submission != NULL) {
         client->submission->client = NULL;
         batch_withdraw(&client->submission->row);
@@ -382,15 +402,15 @@ static void on_stored(void *owner, enum database_result result,
     memory_free(submission);
 }
 
-static void store(struct intake_client *client,
-                  const struct directory_account *account,
-                  struct smtp_transaction *transaction, int64_t message_id,
-                  const struct compose_facts *composed, struct text transcript)
+static void store(struct candidate *candidate,
+                  const struct directory_account *account)
 {
+    struct intake_client *client = candidate->client;
     struct intake *intake = client->intake;
+    struct smtp_transaction *transaction = candidate->transaction;
     struct submission *submission = memory_alloc(sizeof(*submission));
     struct held_message *message =
-        make_message(client, account, transaction, message_id);
+        make_message(client, account, transaction, candidate->message_id);
     submission->intake = intake;
     submission->client = client;
     submission->message = message;
@@ -398,27 +418,103 @@ static void store(struct intake_client *client,
         scheduler_has_room(intake->options.scheduler, message->account_id,
                            transaction->recipient_count);
     write_received(client->facts, message, &message->trace);
-    buffer_append_string(&message->trace, composed->added_fields);
+    buffer_append_string(&message->trace, candidate->composed.added_fields);
     message->data = transaction->data; /* taken: nothing is copied */
     transaction->data = (struct buffer){ 0 };
     budget_move(&transaction->share, &message->share);
     message->size_bytes = (int64_t)message->data.length;
-    fill_row(submission, composed, transcript);
+    fill_row(submission, &candidate->composed, candidate->transcript);
     client->submission = submission;
     intake->pending++;
     message_store(intake->options.database, &submission->row,
                   &submission->row_values, on_stored, submission);
 }
 
+static void on_sender_domain(void *owner, bool accepts_mail)
+{
+    struct candidate *candidate = owner;
+    struct intake_client *client = candidate->client;
+    const struct directory_account *account = account_of(client);
+    struct smtp_reply reply = { 0 };
+    client->candidate = NULL;
+    candidate->check = NULL;
+    if (!accepts_mail) {
+        smtp_reply_set(&reply, 550, "5.7.27",
+                       "The sender's domain accepts no mail (null MX): nobody "
+                       "could answer");
+        refuse(client, candidate->transaction, "policy", &reply);
+        return;
+    }
+    policy_check_relaying(account, &client->facts->peer, &reply);
+    if (reply.code != 0) { /* the account went while we asked */
+        smtp_server_finish(client->session, &reply);
+        return;
+    }
+    store(candidate, account);
+}
+
+/* The domain of the first From address: whose null MX would matter. */
+static void check_sender_domain(struct candidate *candidate)
+{
+    struct intake_client *client = candidate->client;
+    struct sender_domains *domains = client->intake->sender_domains;
+    struct address from;
+    struct error error;
+    char domain[DOMAIN_TEXT_MAX + 1] = "";
+    bool accepts_mail = true;
+    client->candidate = candidate;
+    if (candidate->composed.from_count == 0 ||
+        !address_parse(text_of(candidate->composed.from_addresses[0]), true,
+                       &from, &error) ||
+        !domain_normalize(from.domain, domain, &error) ||
+        sender_domains_known(domains, domain, &accepts_mail)) {
+        on_sender_domain(candidate, accepts_mail);
+        return;
+    }
+    candidate->check = sender_domain_check_start(domains, domain,
+                                                 on_sender_domain, candidate);
+}
+
+/* Is the message lawful and ours to send? False: it has been answered. */
+static bool inspect(struct intake_client *client,
+                    const struct directory_account *account,
+                    struct candidate *candidate)
+{
+    struct smtp_transaction *transaction = candidate->transaction;
+    struct smtp_reply reply = { 0 };
+    struct compose_refusal refusal = { 0 };
+    struct compose_input input = {
+        .message = buffer_text(&transaction->data),
+        .is_smtputf8 = transaction->is_smtputf8,
+        .received_at = transaction->received_at,
+        .message_id = candidate->message_id,
+        .hostname = relay_settings_now()->hostname,
+    };
+    if (!compose_inspect(&input, transaction->arena, &candidate->composed,
+                         &refusal)) {
+        smtp_reply_set(&reply, refusal.code, refusal.enhanced, "%s",
+                       refusal.reason.text);
+        refuse(client, transaction, "parse", &reply);
+        return false;
+    }
+    policy_check_header_addresses(client->intake->directory, account,
+                                  candidate->composed.from_addresses,
+                                  candidate->composed.from_count, &reply);
+    if (reply.code != 0) {
+        refuse(client, transaction, "policy", &reply);
+        return false;
+    }
+    return true;
+}
+
 static void on_message(void *owner, struct smtp_transaction *transaction,
                        struct text transcript)
 {
     struct intake_client *client = owner;
-    const struct intake *intake = client->intake;
     const struct directory_account *account = account_of(client);
     struct smtp_reply reply = { 0 };
     policy_check_relaying(account, &client->facts->peer, &reply);
-    if (reply.code == 0 && !can_store(intake)) {
+    if (reply.code == 0 && !can_store(client->intake)) {
         smtp_reply_set(&reply, 451, "4.3.0",
                        "Mail cannot be stored just now: try again later");
     }
@@ -426,30 +522,17 @@ static void on_message(void *owner, struct smtp_transaction *transaction,
         smtp_server_finish(client->session, &reply);
         return;
     }
-    struct compose_facts composed = { 0 };
-    struct compose_refusal refusal = { 0 };
-    struct compose_input input = {
-        .message = buffer_text(&transaction->data),
-        .is_smtputf8 = transaction->is_smtputf8,
-        .received_at = transaction->received_at,
-        .message_id = id_make(),
-        .hostname = relay_settings_now()->hostname,
-    };
-    if (!compose_inspect(&input, transaction->arena, &composed, &refusal)) {
-        smtp_reply_set(&reply, refusal.code, refusal.enhanced, "%s",
-                       refusal.reason.text);
-        refuse(client, transaction, "parse", &reply);
-        return;
+    struct candidate *candidate =
+        arena_alloc(transaction->arena, sizeof(*candidate));
+    candidate->client = client;
+    candidate->transaction = transaction;
+    candidate->message_id = id_make();
+    candidate->transcript =
+        (struct text){ arena_copy_text(transaction->arena, transcript),
+                       transcript.length };
+    if (inspect(client, account, candidate)) {
+        check_sender_domain(candidate);
     }
-    policy_check_header_addresses(intake->directory, account,
-                                  composed.from_addresses, composed.from_count,
-                                  &reply);
-    if (reply.code != 0) {
-        refuse(client, transaction, "policy", &reply);
-        return;
-    }
-    store(client, account, transaction, input.message_id, &composed,
-          transcript);
 }
 
 const struct smtp_server_handler intake_smtp_handler = {
@@ -467,6 +550,8 @@ struct intake *intake_create(const struct intake_options *options)
     intake->options = *options;
     intake->authenticator =
         authenticator_create(options->loop, options->helper);
+    intake->sender_domains =
+        sender_domains_create(options->loop, options->resolver);
     return intake;
 }
 
@@ -474,6 +559,7 @@ void intake_free(struct intake **intake)
 {
     if (*intake != NULL) {
         authenticator_free(&(*intake)->authenticator);
+        sender_domains_free(&(*intake)->sender_domains);
         memory_free(*intake);
         *intake = NULL;
     }

@@ -6,6 +6,7 @@
 #ifndef BATON_RELAY_INTAKE_H
 #define BATON_RELAY_INTAKE_H
 
+#include "core/dns.h"
 #include "core/helper.h"
 #include "core/loop.h"
 #include "relay/lease.h"
@@ -20,6 +21,7 @@ struct intake_options {
     struct loop *loop;
     struct database *database;
     struct helper *helper; /* for hashing passwords */
+    struct dns_resolver *resolver;
     struct scheduler *scheduler;
     const struct lease *lease;
 };

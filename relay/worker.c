@@ -434,6 +434,7 @@ static void create_relay(struct worker *worker)
         .loop = worker->loop,
         .database = worker->database,
         .helper = worker->helper,
+        .resolver = worker->resolver,
         .scheduler = worker->scheduler,
         .lease = worker->lease,
     };
