@@ -21,9 +21,14 @@ struct list {
     size_t count;
 };
 
+static inline void *list_item_at(struct list_link *link, size_t offset)
+{
+    return link != NULL ? (char *)link - offset : NULL;
+}
+
 /* The item that holds `link` as its member `member`; NULL for NULL. */
 #define LIST_ITEM(link, type, member)                                          \
-    ((link) ? (type *)(void *)((char *)(link)-offsetof(type, member)) : NULL)
+    ((type *)list_item_at((link), offsetof(type, member)))
 
 void list_append(struct list *list, struct list_link *link);
 void list_prepend(struct list *list, struct list_link *link);
