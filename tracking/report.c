@@ -131,9 +131,25 @@ static struct text shorten_blanks(struct text line)
     return run > FOLD_COLUMN ? text_slice(line, run - 1, line.length) : line;
 }
 
-/* Append one line, broken before white space where it would pass column 76;
- * the blank that follows the break is the text's own, so that unfolding gives
- * the text back (RFC 5322, 2.2.3), unless a word had to be cut. */
+/* Begin a new line. In a field (no indent) the blank behind the break is the
+ * text's own, so that unfolding gives the text back (RFC 5322, 2.2.3), unless a
+ * word had to be cut. */
+static size_t break_line(struct buffer *out, struct text *rest,
+                         const char *indent)
+{
+    bool has_blank = rest->data[0] == ' ';
+    buffer_append_string(out, "\r\n");
+    if (indent) {
+        *rest = has_blank ? text_slice(*rest, 1, rest->length) : *rest;
+        buffer_append_string(out, indent);
+        return strlen(indent);
+    }
+    buffer_append_string(out, has_blank ? "" : " ");
+    return has_blank ? 0 : 1;
+}
+
+/* Append one line, broken before white space where it would pass column 76.
+ * Lines after the first begin with the indent; NULL: it is a field. */
 static void append_folded(struct buffer *out, struct text line,
                           const char *indent)
 {
@@ -143,10 +159,8 @@ static void append_folded(struct buffer *out, struct text line,
         line = shorten_blanks(line);
         size_t length = measure_word(line);
         if (column > 0 && column + length > FOLD_COLUMN) {
-            buffer_append_string(out, "\r\n");
-            buffer_append_string(out, indent);
-            buffer_append_string(out, line.data[0] == ' ' ? "" : " ");
-            column = strlen(indent) + 1;
+            column = break_line(out, &line, indent);
+            length = measure_word(line);
         }
         buffer_append_text(out, text_slice(line, 0, length));
         column += length;
@@ -162,7 +176,7 @@ static void append_field(struct buffer *out, const char *name,
     struct buffer line = { 0 };
     buffer_printf(&line, "%s: ", name);
     append_clean(&line, text_trim(text_of(value)), allows_utf8);
-    append_folded(out, buffer_text(&line), "");
+    append_folded(out, buffer_text(&line), NULL);
     buffer_free(&line);
 }
 
@@ -172,12 +186,14 @@ static void append_date(struct buffer *out, const char *name, int64_t at)
     buffer_printf(out, "%s: %s\r\n", name, clock_rfc5322(at, date));
 }
 
-/* A paragraph for people, each line behind this indent. */
+/* A paragraph for people, all its lines behind this indent. */
 static void append_paragraph(struct buffer *out, const char *indent,
-                             const char *text, bool allows_utf8)
+                             const char *opening, const char *text,
+                             bool allows_utf8)
 {
     struct buffer line = { 0 };
     buffer_append_string(&line, indent);
+    buffer_append_string(&line, opening);
     append_clean(&line, text_of(text), allows_utf8);
     append_folded(out, buffer_text(&line), indent);
     buffer_free(&line);
@@ -258,11 +274,11 @@ static void write_text_recipient(struct writer *writer,
     struct buffer address = { 0 };
     buffer_printf(&address, "<%s>", recipient->address);
     buffer_append_string(out, "\r\n");
-    append_paragraph(out, "", address.data, true);
+    append_paragraph(out, "  ", "", address.data, true);
     buffer_free(&address);
-    append_paragraph(out, "    ", recipient->explanation, false);
+    append_paragraph(out, "    ", "", recipient->explanation, false);
     if (recipient->diagnostic) {
-        append_paragraph(out, "    The other side said: ",
+        append_paragraph(out, "    ", "The other side said: ",
                          recipient->diagnostic, false);
     }
 }
@@ -277,7 +293,7 @@ static void write_text(struct writer *writer)
               writer->is_utf8_address);
     buffer_printf(out, "This is the mail system at %s.\r\n\r\n",
                   input->hostname);
-    append_paragraph(out, "", actions[worst_action(input)].opening, false);
+    append_paragraph(out, "", "", actions[worst_action(input)].opening, false);
     for (size_t i = 0; i < input->recipient_count; i++) {
         write_text_recipient(writer, &input->recipients[i]);
     }
@@ -297,7 +313,7 @@ static void write_message_fields(struct writer *writer)
         struct buffer line = { 0 };
         buffer_append_string(&line, "Original-Envelope-Id: ");
         append_xtext(&line, text_of(input->envelope_id), false);
-        append_folded(out, buffer_text(&line), "");
+        append_folded(out, buffer_text(&line), NULL);
         buffer_free(&line);
     }
     append_date(out, "Arrival-Date", input->arrived_at);
@@ -315,7 +331,7 @@ static void write_original_recipient(struct buffer *out, const char *given)
         buffer_append_string(&line, "rfc822;");
     }
     append_xtext(&line, given_text, true);
-    append_folded(out, buffer_text(&line), "");
+    append_folded(out, buffer_text(&line), NULL);
     buffer_free(&line);
 }
 
