@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/list.h"
 #include "core/loop.h"
 #include "core/network.h"
 #include "core/text.h"
@@ -90,6 +91,10 @@ struct smtp_client_transaction {
     const char *tls_cipher;
     bool tls_is_verified;
     bool peer_has_dsn; /* NOTIFY etc. were passed on (E8) */
+
+    /* The pool's own; zero-initialise. */
+    struct list_link retry_link;
+    bool is_second_try;
 };
 
 struct smtp_pool;
@@ -125,7 +130,8 @@ void smtp_pool_free(struct smtp_pool **pool);
 /* Hosts in order of preference; copied. Penalties of hosts that stay are kept. */
 void smtp_pool_set_hosts(struct smtp_pool *pool, const struct smtp_host *hosts,
                          size_t host_count);
-/* Whether a host is left that is not being passed over just now. */
+/* Whether a host is left that is not being passed over just now. A host is
+ * passed over for a while after every outcome of SCOPE_HOST. */
 bool smtp_pool_has_host(const struct smtp_pool *pool);
 /* Forget all penalties (an operator asked to retry now). */
 void smtp_pool_forgive(struct smtp_pool *pool);
@@ -134,7 +140,10 @@ void smtp_pool_forgive(struct smtp_pool *pool);
 void smtp_pool_wake(struct smtp_pool *pool);
 /* No new work is taken; on_drained runs once when nothing is in flight. */
 void smtp_pool_drain(struct smtp_pool *pool, loop_fn *on_drained, void *owner);
+/* Those that can or will soon carry work; not those saying QUIT. */
 size_t smtp_pool_connection_count(const struct smtp_pool *pool);
 size_t smtp_pool_busy_count(const struct smtp_pool *pool);
+/* The client's metrics, registered at start. */
+void smtp_client_metrics_register(void);
 
 #endif

@@ -36,6 +36,9 @@ struct smtp_outcome {
     /* One sentence for people: the peer's reply, or what happened: "timed out
      * after 300 s waiting for the reply to RCPT". */
     char text[SMTP_REPLY_TEXT_MAX];
+    /* The recipient was not offered to the host, which takes fewer at a time
+     * (LIMITS RCPTMAX): it can go with the next transaction at once. */
+    bool is_untried;
 };
 
 /* A reply to a step of the dialogue that was not the wished-for one. 552 to
@@ -43,6 +46,9 @@ struct smtp_outcome {
  * host (S18). */
 void smtp_outcome_from_reply(struct smtp_outcome *outcome, const char *step,
                              const struct smtp_reply *reply);
+/* The 2yz reply to the final dot. */
+void smtp_outcome_delivered(struct smtp_outcome *outcome,
+                            const struct smtp_reply *reply);
 /* The connection ended, timed out or spoke nonsense during a step. After the
  * final dot was sent: VERDICT_UNCERTAIN. */
 void smtp_outcome_from_trouble(struct smtp_outcome *outcome, const char *step,
