@@ -17,7 +17,7 @@ enum conversion {
     CONVERSION_NONE, /* the part goes as it is */
     CONVERSION_TO_QUOTED_PRINTABLE,
     CONVERSION_TO_BASE64,
-    CONVERSION_WRAP_QUOTED_PRINTABLE, /* the encoding stays, lines get shorter */
+    CONVERSION_WRAP_QUOTED_PRINTABLE, /* encoding stays, lines get short */
     CONVERSION_WRAP_BASE64,
 };
 

@@ -273,7 +273,8 @@ static void copies_are_spans(void **state)
                              &count, &error));
     assert_int_equal(count, 2);
     assert_ptr_equal(pieces[0].data, message.data);
-    assert_ptr_equal(pieces[1].data, message.data + strlen("A: b\r\nBcc: c\r\n"));
+    assert_ptr_equal(pieces[1].data,
+                     message.data + strlen("A: b\r\nBcc: c\r\n"));
 }
 
 /* S7: one message with every kind of part that can be put right. */

@@ -137,7 +137,8 @@ static void structures_are_found(void **state)
 static void fields_are_read(void **state)
 {
     struct mime mime =
-        scan(state, "Content-Type: text/html; charset=\"utf-8\"; x=\"y\\\"z\"\r\n"
+        scan(state, "Content-Type: text/html; charset=\"utf-8\";"
+                    " x=\"y\\\"z\"\r\n"
                     "Content-Transfer-Encoding: (c) Quoted-Printable;\r\n"
                     "Content-Disposition: ATTACHMENT; filename=a\r\n"
                     "Content-Disposition: inline\r\n\r\n");
