@@ -237,9 +237,8 @@ static void write_to(struct writer *writer)
     buffer_free(&to);
 }
 
-/* Auto-Submitted: a report answers a message, hence "auto-replied"; RFC 3834,
- * 5 forbids "auto-generated" for direct responses. The null sender on the
- * envelope and this field keep reports out of loops (T24, B8). */
+/* B8: a notice of ours is "auto-generated" and has the null sender, so that
+ * nobody answers it automatically (RFC 3834, 5). */
 static void write_header(struct writer *writer)
 {
     const struct report_input *input = writer->input;
@@ -252,7 +251,7 @@ static void write_header(struct writer *writer)
     buffer_printf(out,
                   "Subject: %s\r\n"
                   "Message-ID: <%lld@%s>\r\n"
-                  "Auto-Submitted: auto-replied\r\n"
+                  "Auto-Submitted: auto-generated\r\n"
                   "MIME-Version: 1.0\r\n"
                   "Content-Type: multipart/report; "
                   "report-type=delivery-status;\r\n"

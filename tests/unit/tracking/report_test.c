@@ -120,7 +120,7 @@ static void a_report_says_it_all(void **state)
     struct report_input input = input_of(&failed, 1, ORIGINAL);
     struct parsed parsed;
     write_and_parse(&input, &parsed);
-    assert_string_equal(value(&parsed, "Auto-Submitted"), "auto-replied");
+    assert_string_equal(value(&parsed, "Auto-Submitted"), "auto-generated");
     assert_string_equal(value(&parsed, "MIME-Version"), "1.0");
     assert_string_equal(value(&parsed, "Date"),
                         "Sat, 21 Nov 2026 02:13:02 +0000");
