@@ -49,9 +49,9 @@ static const struct route routes[] = {
 void http_routes_answer(const struct http_probes *probes, void *owner,
                         struct text path, struct http_answer *out_answer)
 {
-    *out_answer = (struct http_answer){
-        .status = 200, .content_type = "text/plain; charset=utf-8"
-    };
+    *out_answer =
+        (struct http_answer){ .status = 200,
+                              .content_type = "text/plain; charset=utf-8" };
     for (size_t i = 0; i < ARRAY_LENGTH(routes); i++) {
         if (text_is(path, routes[i].path)) {
             routes[i].answer(probes, owner, out_answer);

@@ -96,8 +96,7 @@ static void *keep_target(void *owner, const char *target,
 }
 
 static void on_request_end(void *owner, struct MHD_Connection *handle,
-                           void **context,
-                           enum MHD_RequestTerminationCode code)
+                           void **context, enum MHD_RequestTerminationCode code)
 {
     (void)owner;
     (void)handle;
@@ -138,8 +137,7 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *handle,
     }
     if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
         struct text target = text_of(*context);
-        struct text path =
-            text_slice(target, 0, text_find_byte(target, '?'));
+        struct text path = text_slice(target, 0, text_find_byte(target, '?'));
         http_routes_answer(server->probes, server->owner, path, &answer);
     } else {
         buffer_append_string(&answer.body, "Use GET.\n");

@@ -128,8 +128,8 @@ static void on_report_stored(void *owner, enum database_result result,
 static void store_report(struct attempt_record *record)
 {
     struct held_message *report = record->report;
-    struct delivery *delivery = LIST_ITEM(report->deliveries.first,
-                                          struct delivery, of_message);
+    struct delivery *delivery =
+        LIST_ITEM(report->deliveries.first, struct delivery, of_message);
     report->message_id = id_make();
     delivery->delivery_id = id_make();
     record->new_report_delivery = (struct new_delivery){
@@ -286,8 +286,7 @@ static void prepare_report(struct attempt_record *record,
 {
     if (delivery_report_is_due(delivery, action, wants_report,
                                facts != NULL && facts->peer_has_dsn)) {
-        record->report =
-            delivery_report_make(delivery, action, facts, outcome);
+        record->report = delivery_report_make(delivery, action, facts, outcome);
     }
 }
 

@@ -171,9 +171,9 @@ static void hash(void *argument)
     struct crypt_data *data = memory_alloc(sizeof(*data));
     const char *hashed =
         crypt_rn(job->password, job->secret, data, (int)sizeof(*data));
-    job->matches = hashed != NULL && strlen(hashed) == strlen(job->secret) &&
-                   bytes_equal_constant_time(hashed, job->secret,
-                                             strlen(hashed));
+    job->matches =
+        hashed != NULL && strlen(hashed) == strlen(job->secret) &&
+        bytes_equal_constant_time(hashed, job->secret, strlen(hashed));
     explicit_bzero(data, sizeof(*data));
     memory_free(data);
 }

@@ -44,8 +44,8 @@ static void write_report(struct held_message *report,
         .action = action,
         .status = outcome->enhanced,
         .diagnostic = diagnostic.data,
-        .remote_host = facts != NULL && facts->host[0] != '\0' ? facts->host
-                                                               : NULL,
+        .remote_host =
+            facts != NULL && facts->host[0] != '\0' ? facts->host : NULL,
         .explanation = outcome->text,
         .last_attempt_at = facts != NULL ? facts->started_at : 0,
     };

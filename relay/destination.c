@@ -63,9 +63,8 @@ static struct site *make_site(struct destinations *destinations,
         .tls_any = destinations->options.tls_any,
         .tls_verified = destinations->options.tls_verified,
         .connections_max = part_of_worker(settings->connections_per_site),
-        .messages_per_second =
-            (double)settings->messages_per_second_per_site /
-            (double)(workers > 0 ? workers : 1),
+        .messages_per_second = (double)settings->messages_per_second_per_site /
+                               (double)(workers > 0 ? workers : 1),
     };
     if (destination->has_target) {
         options.kind = target->kind == ROUTE_SANDBOX   ? SITE_SANDBOX
@@ -130,10 +129,9 @@ static void on_resolved(void *owner, const struct resolution_result *result)
         destination->failure = *result->failure;
         keep_for(destination, FAILURE_SECONDS);
     } else {
-        const char *key = destination->has_target ? destination->route_key
-                                                  : result->site_key;
-        destination->site =
-            site_of_key(destination->owner, destination, key);
+        const char *key =
+            destination->has_target ? destination->route_key : result->site_key;
+        destination->site = site_of_key(destination->owner, destination, key);
         site_set_hosts(destination->site, result->hosts, result->host_count);
         keep_for(destination, result->ttl_seconds);
     }
@@ -174,8 +172,8 @@ static bool use_route(struct destination *destination)
     }
     struct error error;
     if (!route_target_parse(route->target, &destination->target, &error)) {
-        smtp_outcome_decide(&destination->failure, VERDICT_DEFERRED,
-                            SCOPE_SITE, "4.3.5", "route",
+        smtp_outcome_decide(&destination->failure, VERDICT_DEFERRED, SCOPE_SITE,
+                            "4.3.5", "route",
                             "the route for %s is not understood: %s",
                             destination->domain, error.text);
         return false;
@@ -239,8 +237,8 @@ void destinations_route(struct destinations *destinations,
     }
 }
 
-struct destinations *
-destinations_create(const struct destinations_options *options)
+struct destinations *destinations_create(
+    const struct destinations_options *options)
 {
     struct destinations *destinations = memory_alloc(sizeof(*destinations));
     destinations->options = *options;

@@ -38,8 +38,8 @@ struct destinations_options {
     void *owner; /* of both handlers */
 };
 
-struct destinations *
-destinations_create(const struct destinations_options *options);
+struct destinations *destinations_create(
+    const struct destinations_options *options);
 /* Nothing may be queued any more. */
 void destinations_free(struct destinations **destinations);
 /* Routes may have changed: remembered destinations are looked up anew. */

@@ -74,8 +74,8 @@ struct rejection {
     struct new_event event;
 };
 
-static const struct directory_account *
-account_of(const struct intake_client *client)
+static const struct directory_account *account_of(
+    const struct intake_client *client)
 {
     const struct intake *intake = client->intake;
     return intake->directory == NULL
@@ -194,9 +194,9 @@ static void record_rejection(const struct intake_client *client,
     struct rejection *rejection = arena_alloc(arena, sizeof(*rejection));
     struct buffer text = { 0 };
     smtp_reply_print(reply, &text);
-    json_t *detail = json_pack(
-        "{s:s, s:s, s:s, s:i}", "kind", kind, "reply", text.data, "sender",
-        transaction->sender, "recipients", (int)transaction->recipient_count);
+    json_t *detail = json_pack("{s:s, s:s, s:s, s:i}", "kind", kind, "reply",
+                               text.data, "sender", transaction->sender,
+                               "recipients", (int)transaction->recipient_count);
     char *json = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
     rejection->arena = arena;
     rejection->event = (struct new_event){
@@ -242,25 +242,24 @@ static void write_received(const struct smtp_client_facts *facts,
         buffer_printf(out_trace, "\t(using %s with cipher %s)\r\n",
                       facts->tls_version, facts->tls_cipher);
     }
-    buffer_printf(out_trace, "\tby %s (Baton) with %s id %" PRId64 ";\r\n\t%s\r\n",
-                  relay_settings_now()->hostname, facts->protocol,
-                  message->message_id,
-                  clock_rfc5322(message->accepted_at, date));
+    buffer_printf(
+        out_trace, "\tby %s (Baton) with %s id %" PRId64 ";\r\n\t%s\r\n",
+        relay_settings_now()->hostname, facts->protocol, message->message_id,
+        clock_rfc5322(message->accepted_at, date));
 }
 
-static struct held_message *
-make_message(const struct intake_client *client,
-             const struct directory_account *account,
-             const struct smtp_transaction *transaction, int64_t message_id)
+static struct held_message *make_message(
+    const struct intake_client *client, const struct directory_account *account,
+    const struct smtp_transaction *transaction, int64_t message_id)
 {
     struct held_message *message = held_message_create();
     struct arena *arena = message->arena;
     message->account_id = client->account_id;
     message->message_id = message_id;
     message->accepted_at = clock_now();
-    message->expires_at = message->accepted_at +
-                          account->expires_after_milliseconds *
-                              CLOCK_MILLISECOND;
+    message->expires_at =
+        message->accepted_at +
+        account->expires_after_milliseconds * CLOCK_MILLISECOND;
     message->sender = arena_copy_string(arena, transaction->sender);
     if (transaction->envelope_id != NULL) {
         message->envelope_id =
@@ -280,8 +279,8 @@ make_message(const struct intake_client *client,
     return message;
 }
 
-static const struct new_delivery *
-delivery_rows(const struct held_message *message)
+static const struct new_delivery *delivery_rows(
+    const struct held_message *message)
 {
     struct new_delivery *rows =
         arena_alloc(message->arena, message->deliveries.count * sizeof(*rows));
@@ -335,8 +334,8 @@ static void fill_row(struct submission *submission,
         .dsn_return = (int)message->dsn_return,
         .envelope_id = message->envelope_id,
         .priority = message->priority,
-        .client_address = arena_copy_string(
-            arena, network_address_text(&facts->peer, peer)),
+        .client_address =
+            arena_copy_string(arena, network_address_text(&facts->peer, peer)),
         .client_name = arena_copy_string(arena, facts->helo_name),
         .protocol = arena_copy_string(arena, facts->protocol),
         .tls = tls_text(facts, arena),
@@ -471,8 +470,8 @@ static void check_sender_domain(struct candidate *candidate)
         on_sender_domain(candidate, accepts_mail);
         return;
     }
-    candidate->check = sender_domain_check_start(domains, domain,
-                                                 on_sender_domain, candidate);
+    candidate->check =
+        sender_domain_check_start(domains, domain, on_sender_domain, candidate);
 }
 
 /* Is the message lawful and ours to send? False: it has been answered. */

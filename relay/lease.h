@@ -2,8 +2,8 @@
 /*
  * This worker's lease: the one row that says that we are alive and that the
  * deliveries which carry our worker id are ours. It is renewed three times per
- * span; when it could not be, lease_is_valid turns false before anybody else may
- * take the deliveries over (self-fencing).
+ * span; when it could not be, lease_is_valid turns false before anybody else
+ * may take the deliveries over (self-fencing).
  */
 #ifndef BATON_RELAY_LEASE_H
 #define BATON_RELAY_LEASE_H

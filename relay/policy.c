@@ -17,8 +17,7 @@ void policy_check_relaying(const struct directory_account *account,
 }
 
 static bool may_use(const struct directory *directory,
-                    const struct directory_account *account,
-                    const char *domain)
+                    const struct directory_account *account, const char *domain)
 {
     return account->any_sender ||
            directory_allows_domain(directory, account, domain);
@@ -38,8 +37,7 @@ void policy_check_sender(const struct directory *directory,
 
 void policy_check_header_addresses(const struct directory *directory,
                                    const struct directory_account *account,
-                                   char *const *addresses,
-                                   size_t address_count,
+                                   char *const *addresses, size_t address_count,
                                    struct smtp_reply *out_reply)
 {
     for (size_t i = 0; i < address_count && !account->any_sender; i++) {

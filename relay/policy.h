@@ -24,8 +24,7 @@ void policy_check_sender(const struct directory *directory,
 /* The addresses of From and Sender. F12. */
 void policy_check_header_addresses(const struct directory *directory,
                                    const struct directory_account *account,
-                                   char *const *addresses,
-                                   size_t address_count,
+                                   char *const *addresses, size_t address_count,
                                    struct smtp_reply *out_reply);
 
 #endif

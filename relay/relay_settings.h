@@ -63,8 +63,7 @@ struct relay_listener {
 
 /* Parse [listen] into at most RELAY_LISTENERS_MAX rows. */
 bool relay_settings_listeners(struct relay_listener *out_listeners,
-                              size_t *out_count,
-                              struct error *error) MUST_USE;
+                              size_t *out_count, struct error *error) MUST_USE;
 
 extern const struct setting relay_settings[];
 extern const size_t relay_setting_count;

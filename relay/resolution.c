@@ -59,9 +59,9 @@ static void report(struct resolution *resolution,
     memory_free(resolution);
 }
 
-__attribute__((format(printf, 4, 5))) static void
-fail(struct resolution *resolution, enum smtp_verdict verdict,
-                 const char *enhanced, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void fail(
+    struct resolution *resolution, enum smtp_verdict verdict,
+    const char *enhanced, const char *format, ...)
 {
     struct smtp_outcome outcome;
     struct buffer sentence = { 0 };
@@ -148,8 +148,8 @@ static void on_addresses(void *owner, enum dns_status status,
         resolution->ttl_seconds = ttl_seconds;
     }
     if (status == DNS_NO_NAME && resolution->has_no_mx) {
-        fail(resolution, VERDICT_FAILED, "5.1.2", "the domain %s does not exist",
-             resolution->name);
+        fail(resolution, VERDICT_FAILED, "5.1.2",
+             "the domain %s does not exist", resolution->name);
         return;
     }
     resolution->exchanger_index++;
@@ -231,10 +231,9 @@ static void on_mx(void *owner, enum dns_status status,
 {
     struct resolution *resolution = owner;
     resolution->lookup = NULL;
-    resolution->ttl_seconds = ttl_seconds > TTL_SECONDS_MAX ||
-                                      status != DNS_FOUND
-                                  ? TTL_SECONDS_MAX
-                                  : ttl_seconds;
+    resolution->ttl_seconds =
+        ttl_seconds > TTL_SECONDS_MAX || status != DNS_FOUND ? TTL_SECONDS_MAX
+                                                             : ttl_seconds;
     if (status == DNS_TEMPORARY) {
         fail(resolution, VERDICT_DEFERRED, "4.4.3",
              "the mail exchangers of %s cannot be found just now",
@@ -295,9 +294,9 @@ static void use_literal(struct resolution *resolution)
     loop_post(resolution->options.loop, finish_without_lookup, resolution);
 }
 
-struct resolution *resolution_of_domain(const struct resolution_options *options,
-                                        const char *domain,
-                                        resolution_fn *on_done, void *owner)
+struct resolution *resolution_of_domain(
+    const struct resolution_options *options, const char *domain,
+    resolution_fn *on_done, void *owner)
 {
     struct resolution *resolution = create(options, domain, on_done, owner);
     if (domain[0] == '[') {

@@ -39,9 +39,9 @@ struct resolution_result {
 typedef void resolution_fn(void *owner, const struct resolution_result *result);
 
 /* Find the mail exchangers of a normalised domain or an address literal. */
-struct resolution *resolution_of_domain(const struct resolution_options *options,
-                                        const char *domain,
-                                        resolution_fn *on_done, void *owner);
+struct resolution *resolution_of_domain(
+    const struct resolution_options *options, const char *domain,
+    resolution_fn *on_done, void *owner);
 /* Find the addresses of one host that an operator named: no MX, any address. */
 struct resolution *resolution_of_host(const struct resolution_options *options,
                                       const char *host, resolution_fn *on_done,

@@ -161,9 +161,9 @@ static void on_attempt(void *owner, struct delivery *delivery,
                        const struct smtp_outcome *outcome)
 {
     struct scheduler *scheduler = owner;
-    enum attempt_next next = attempt_end(
-        scheduler->writer, delivery, facts, outcome,
-        wants_report(scheduler, delivery->message->account_id));
+    enum attempt_next next =
+        attempt_end(scheduler->writer, delivery, facts, outcome,
+                    wants_report(scheduler, delivery->message->account_id));
     if (next == ATTEMPT_NEXT_HOST && !scheduler->is_draining) {
         delivery->hosts_tried++;
         site_add(delivery->site, delivery, true);
@@ -363,9 +363,9 @@ static void take_claimed(struct scheduler *scheduler,
     count_delivery(scheduler, message->account_id, 1);
     if (message->is_loaded) {
         admit(scheduler, delivery);
-    } else if (is_new && budget_take(scheduler->options.budget, &message->share,
-                                     (size_t)message->size_bytes, load,
-                                     message)) {
+    } else if (is_new &&
+               budget_take(scheduler->options.budget, &message->share,
+                           (size_t)message->size_bytes, load, message)) {
         load(message);
     }
 }
@@ -408,8 +408,8 @@ static void on_claimed(void *owner, enum database_result result,
 
 static size_t room_left(const struct scheduler *scheduler)
 {
-    size_t in_use = scheduler->delivery_count +
-                    attempt_writer_pending(scheduler->writer);
+    size_t in_use =
+        scheduler->delivery_count + attempt_writer_pending(scheduler->writer);
     size_t most = (size_t)relay_settings_now()->in_hand;
     return in_use < most ? most - in_use : 0;
 }

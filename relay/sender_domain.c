@@ -74,8 +74,8 @@ static void on_mx(void *owner, enum dns_status status,
     struct sender_domain_check *check = owner;
     (void)ttl_seconds;
     check->lookup = NULL;
-    bool is_null_mx = status == DNS_FOUND && record_count == 1 &&
-                      records[0].host[0] == '\0';
+    bool is_null_mx =
+        status == DNS_FOUND && record_count == 1 && records[0].host[0] == '\0';
     finish(check, !is_null_mx);
 }
 
@@ -121,9 +121,9 @@ bool sender_domains_known(const struct sender_domains *domains,
     return true;
 }
 
-struct sender_domain_check *
-sender_domain_check_start(struct sender_domains *domains, const char *domain,
-                          sender_domain_fn *on_done, void *owner)
+struct sender_domain_check *sender_domain_check_start(
+    struct sender_domains *domains, const char *domain,
+    sender_domain_fn *on_done, void *owner)
 {
     struct sender_domain_check *check = memory_alloc(sizeof(*check));
     check->domains = domains;

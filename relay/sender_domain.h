@@ -27,9 +27,9 @@ void sender_domains_free(struct sender_domains **domains);
 bool sender_domains_known(const struct sender_domains *domains,
                           const char *domain, bool *out_accepts_mail);
 /* The callback runs in a later loop turn, once, unless cancelled. */
-struct sender_domain_check *
-sender_domain_check_start(struct sender_domains *domains, const char *domain,
-                          sender_domain_fn *on_done, void *owner);
+struct sender_domain_check *sender_domain_check_start(
+    struct sender_domains *domains, const char *domain,
+    sender_domain_fn *on_done, void *owner);
 void sender_domain_check_cancel(struct sender_domain_check **check);
 
 #endif

@@ -74,7 +74,7 @@ struct site_transaction {
 static struct lane *lane_of(struct site *site, const struct delivery *delivery)
 {
     return &site->lanes[delivery->message->priority > 0 ? LANE_HIGH
-                                                         : LANE_NORMAL];
+                                                        : LANE_NORMAL];
 }
 
 static struct account_queue *queue_of(struct lane *lane, int64_t account_id)
@@ -100,8 +100,8 @@ static void drop_empty_queue(struct lane *lane, struct account_queue *queue)
 
 static void enqueue(struct site *site, struct delivery *delivery, bool in_front)
 {
-    struct account_queue *queue = queue_of(lane_of(site, delivery),
-                                           delivery->message->account_id);
+    struct account_queue *queue =
+        queue_of(lane_of(site, delivery), delivery->message->account_id);
     delivery->site = site;
     delivery->phase = DELIVERY_WAITING;
     if (in_front) {
@@ -130,8 +130,8 @@ static struct delivery *take_from_lane(struct site *site, struct lane *lane)
     if (queue == NULL) {
         return NULL;
     }
-    struct delivery *delivery = LIST_ITEM(list_take_first(&queue->deliveries),
-                                          struct delivery, link);
+    struct delivery *delivery =
+        LIST_ITEM(list_take_first(&queue->deliveries), struct delivery, link);
     site->waiting_count--;
     list_remove(&queue->link); /* its turn is over */
     list_append(&lane->queues, &queue->link);
@@ -157,10 +157,9 @@ static struct delivery *take_sibling(struct site *site,
     struct lane *lane = lane_of(site, first);
     struct account_queue *queue =
         map_get_id(lane->by_account, first->message->account_id);
-    struct delivery *next =
-        queue == NULL ? NULL
-                      : LIST_ITEM(queue->deliveries.first, struct delivery,
-                                  link);
+    struct delivery *next = queue == NULL ? NULL
+                                          : LIST_ITEM(queue->deliveries.first,
+                                                      struct delivery, link);
     if (next == NULL || next->message != first->message) {
         return NULL;
     }
@@ -391,8 +390,8 @@ static void on_connect_failed(void *owner, const struct smtp_host *host,
         if (delivery == NULL) {
             break;
         }
-        facts.queue_milliseconds = milliseconds_between(
-            delivery->ready_monotonic, clock_monotonic());
+        facts.queue_milliseconds =
+            milliseconds_between(delivery->ready_monotonic, clock_monotonic());
         report_attempt(site, delivery, &facts, outcome);
     }
 }
@@ -455,8 +454,8 @@ static void deliver_locally(struct site *site, struct delivery *delivery)
         .host = is_sandbox ? "sandbox" : "discard",
         .address = "",
         .started_at = clock_now(),
-        .queue_milliseconds = milliseconds_between(delivery->ready_monotonic,
-                                                   clock_monotonic()),
+        .queue_milliseconds =
+            milliseconds_between(delivery->ready_monotonic, clock_monotonic()),
         .transcript = text_of(""),
         .sandbox_message = buffer_text(&copy),
     };
@@ -526,8 +525,8 @@ static void create_pool(struct site *site, const struct site_options *options)
         .connect_timeout_milliseconds = settings->connect_timeout,
         .host_penalty_milliseconds = settings->host_penalty,
     };
-    site->pool = smtp_pool_create(site->loop, &site->pool_options,
-                                  &pool_handler, site);
+    site->pool =
+        smtp_pool_create(site->loop, &site->pool_options, &pool_handler, site);
 }
 
 struct site *site_create(struct loop *loop, const struct site_options *options,

@@ -70,10 +70,9 @@ static bool open_listeners(struct supervisor *supervisor, struct error *error)
     }
     for (size_t i = 0; i < supervisor->listener_count; i++) {
         struct relay_listener *listener = &supervisor->listeners[i];
-        bool needs_certificate = listener->policy.tls >= SMTP_TLS_REQUIRED &&
-                                 !listener->is_http;
-        if (needs_certificate &&
-            relay_settings_now()->certificate[0] == '\0') {
+        bool needs_certificate =
+            listener->policy.tls >= SMTP_TLS_REQUIRED && !listener->is_http;
+        if (needs_certificate && relay_settings_now()->certificate[0] == '\0') {
             return error_set(error,
                              "[listen] %s needs TLS: set certificate and key "
                              "in the section [tls]",
@@ -118,8 +117,8 @@ static bool check_certificate(struct error *error)
     if (settings->certificate[0] == '\0') {
         return true;
     }
-    struct tls_context *context = tls_server_context_create(
-        settings->certificate, settings->key, error);
+    struct tls_context *context =
+        tls_server_context_create(settings->certificate, settings->key, error);
     if (context == NULL) {
         return false;
     }
@@ -173,10 +172,9 @@ static void schedule_restart(struct supervisor *supervisor, size_t index)
         child->backoff_milliseconds = 0;
     }
     child->restart_monotonic = now + child->backoff_milliseconds;
-    child->backoff_milliseconds =
-        child->backoff_milliseconds == 0
-            ? BACKOFF_FIRST_MILLISECONDS
-            : child->backoff_milliseconds * 2;
+    child->backoff_milliseconds = child->backoff_milliseconds == 0
+                                      ? BACKOFF_FIRST_MILLISECONDS
+                                      : child->backoff_milliseconds * 2;
     if (child->backoff_milliseconds > BACKOFF_MAX_MILLISECONDS) {
         child->backoff_milliseconds = BACKOFF_MAX_MILLISECONDS;
     }

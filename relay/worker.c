@@ -105,8 +105,8 @@ static void on_directory_loaded(void *owner, enum database_result result,
         load_directory(worker);
         return;
     }
-    timer_start(&worker->directory_timer, worker->loop,
-                wait * clock_rate(), on_directory_timer, worker);
+    timer_start(&worker->directory_timer, worker->loop, wait * clock_rate(),
+                on_directory_timer, worker);
 }
 
 static void load_directory(struct worker *worker)
@@ -268,9 +268,8 @@ static bool open_doors(struct worker *worker, struct error *error)
     for (size_t i = 0; i < worker->setup->listener_count; i++) {
         const struct relay_listener *listener = &worker->setup->listeners[i];
         if (listener->is_http) {
-            worker->http =
-                http_server_create(worker->loop, listener->descriptor, &probes,
-                                   worker, error);
+            worker->http = http_server_create(
+                worker->loop, listener->descriptor, &probes, worker, error);
             if (worker->http == NULL) {
                 return false;
             }
@@ -470,8 +469,7 @@ static bool start(struct worker *worker, struct error *error)
     worker->budget =
         budget_create(worker->loop, (size_t)settings->message_memory,
                       (size_t)smtp_message_size_limit());
-    worker->database =
-        database_create(worker->loop, &database_handler, worker);
+    worker->database = database_create(worker->loop, &database_handler, worker);
     worker->lease =
         lease_create(worker->loop, worker->database, worker->slot->worker_id,
                      &lease_handler, worker);
