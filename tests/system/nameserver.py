@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""A DNS server on loopback that knows what a test tells it.
+
+    Nameserver({"a.example": ["MX 10 mx.a.example"],
+                "mx.a.example": ["A 127.0.0.2"]})
+
+A name that is not listed does not exist; "SERVFAIL" as a record is answered so;
+"." in "MX 0 ." is the root (RFC 7505).
+"""
+
+import dnslib
+import dnslib.server
+
+
+class Resolver(dnslib.server.BaseResolver):
+    def __init__(self, records):
+        self.records = records
+        self.questions = []
+
+    def resolve(self, request, handler):
+        reply = request.reply()
+        name = str(request.q.qname).rstrip(".").lower()
+        kind = dnslib.QTYPE[request.q.qtype]
+        self.questions.append((name, kind))
+        records = self.records.get(name)
+        if records is None:
+            exists = any(other.endswith("." + name) for other in self.records)
+            reply.header.rcode = 0 if exists else dnslib.RCODE.NXDOMAIN
+            self.add_authority(reply)
+            return reply
+        if "SERVFAIL" in records:
+            reply.header.rcode = dnslib.RCODE.SERVFAIL
+            return reply
+        found = [record for record in records
+                 if record.split()[0] in (kind, "CNAME")]
+        for record in found:
+            reply.add_answer(*dnslib.RR.fromZone(
+                f"{name}. 60 IN {self.absolute(record)}"))
+        if not found:
+            self.add_authority(reply)
+        return reply
+
+    @staticmethod
+    def absolute(record):
+        words = record.split()
+        if words[0] in ("MX", "CNAME") and not words[-1].endswith("."):
+            words[-1] += "."
+        return " ".join(words)
+
+    @staticmethod
+    def add_authority(reply):
+        reply.add_auth(*dnslib.RR.fromZone(
+            "example. 60 IN SOA ns.example. host.example. 1 60 60 60 1"))
+
+
+class Nameserver:
+    def __init__(self, records):
+        self.resolver = Resolver({name.lower(): list(values)
+                                  for name, values in records.items()})
+        quiet = dnslib.server.DNSLogger(log="-request,-reply,-truncated,-error,"
+                                        "-recv,-send,-data", prefix=False)
+        for _ in range(20):
+            udp = dnslib.server.DNSServer(self.resolver, address="127.0.0.1",
+                                          port=0, logger=quiet)
+            self.port = udp.server.server_address[1]
+            try:
+                tcp = dnslib.server.DNSServer(self.resolver, tcp=True,
+                                              address="127.0.0.1",
+                                              port=self.port, logger=quiet)
+            except OSError:
+                udp.server.server_close()
+                continue
+            break
+        self.servers = [udp, tcp]
+        for server in self.servers:
+            server.start_thread()
+
+    @property
+    def setting(self):
+        return f"127.0.0.1@{self.port}"
+
+    @property
+    def questions(self):
+        return self.resolver.questions
+
+    def close(self):
+        for server in self.servers:
+            server.stop()
+            server.server.server_close()
