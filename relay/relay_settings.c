@@ -155,14 +155,14 @@ static bool apply_listener_option(struct relay_listener *listener,
             continue;
         }
         return option->set(listener, value) ||
-               error_set(error, "[listen] %s: %s expects %s, not \"%.*s\"",
-                         listener->policy.name, option->name, option->expected,
+               error_set(error, "%s expects %s, not \"%.*s\"",
+                         option->name, option->expected,
                          TEXT_ARGUMENTS(value));
     }
     return error_set(error,
-                     "[listen] %s: unknown option \"%.*s\"; possible are tls=, "
-                     "auth=, auth_in_clear= and proxy=",
-                     listener->policy.name, TEXT_ARGUMENTS(word));
+                     "unknown option \"%.*s\"; possible are tls=, auth=, "
+                     "auth_in_clear= and proxy=",
+                     TEXT_ARGUMENTS(word));
 }
 
 /* "name=ADDRESS:PORT option=value …" */
@@ -183,9 +183,8 @@ static bool parse_listener(struct text row, struct relay_listener *listener,
     if (!text_split(&rest, ' ', &word) ||
         !network_address_parse_with_port(word, &listener->address, &reason)) {
         return error_set(error,
-                         "[listen] %s: expected ADDRESS:PORT, like "
-                         "\"0.0.0.0:587 tls=required auth=required\"",
-                         listener->policy.name);
+                         "expected ADDRESS:PORT, like "
+                         "\"0.0.0.0:587 tls=required auth=required\"");
     }
     while (text_split(&rest, ' ', &word)) {
         word = text_trim(word);
@@ -193,7 +192,7 @@ static bool parse_listener(struct text row, struct relay_listener *listener,
             continue;
         }
         if (listener->is_http) {
-            return error_set(error, "[listen] http takes ADDRESS:PORT only");
+            return error_set(error, "http takes ADDRESS:PORT only");
         }
         if (!apply_listener_option(listener, word, error)) {
             return false;
@@ -214,8 +213,11 @@ static bool parse_listeners(const char *rows,
             return error_set(error, "[listen] at most %d listeners",
                              RELAY_LISTENERS_MAX);
         }
-        if (!parse_listener(row, &out_listeners[*out_count], error)) {
-            return false;
+        struct error reason;
+        if (!parse_listener(row, &out_listeners[*out_count], &reason)) {
+            return error_set(error, "[listen] %s: %s",
+                             out_listeners[*out_count].policy.name,
+                             reason.text);
         }
         (*out_count)++;
     }
