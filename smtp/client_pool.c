@@ -363,6 +363,9 @@ static void on_failed(void *owner, struct client_session *session,
     pass_over(pool, &session->host);
     forget(pool, session); /* its memory stays for the rest of this turn */
     set_allowance(pool);
+    if (pool->is_freed) {
+        return;
+    }
     pool->handler->on_connect_failed(pool->owner, &session->host, outcome,
                                      &session->transcript, session->opened_at);
     if (!pool->is_freed && !smtp_pool_has_host(pool)) {
@@ -401,6 +404,9 @@ static void on_closed(void *owner, struct client_session *session)
     }
     forget(pool, session);
     set_allowance(pool);
+    if (pool->is_freed) {
+        return;
+    }
     if (pool->is_draining) {
         post_work(pool); /* a retry may have come back */
     } else {
