@@ -14,6 +14,7 @@ from instance import Baton, add_account, add_route
 from nameserver import Nameserver
 from postgres import Postgres
 from sink import Sink
+from waiting import wait_until
 
 
 def pytest_configure(config):
@@ -154,6 +155,7 @@ def baton(module_baton, sink):
     """A Baton that the tests of a module share, delivering to `sink`."""
     assert module_baton.process.poll() is None, (
         "Baton has ended:\n" + module_baton.log()[-5000:])
+    wait_until(module_baton.is_ready, "Baton to be ready again")
     return module_baton
 
 
