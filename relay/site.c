@@ -371,8 +371,8 @@ static void on_connect_failed(void *owner, const struct smtp_host *host,
     struct site *site = owner;
     char address[NETWORK_TEXT_SIZE];
     bool has_other_host = smtp_pool_has_host(site->pool);
-    snprintf(site->last_trouble, sizeof(site->last_trouble), "%s",
-             outcome->text);
+    snprintf(site->last_trouble, sizeof(site->last_trouble), "%.*s",
+             (int)sizeof(site->last_trouble) - 1, outcome->text);
     struct attempt_facts facts = {
         .host = host->name,
         .address = network_address_text_with_port(&host->address, address),
@@ -436,20 +436,17 @@ static void deliver_locally(struct site *site, struct delivery *delivery)
     }
     const struct held_message *message = delivery->message;
     struct buffer copy = { 0 };
-    struct smtp_outcome outcome = { .verdict = VERDICT_DELIVERED,
-                                    .scope = SCOPE_RECIPIENT };
+    struct smtp_outcome outcome = { 0 };
     bool is_sandbox = site->kind == SITE_SANDBOX;
     if (is_sandbox) {
         for (size_t i = 0; i < message->piece_count; i++) {
             buffer_append_text(&copy, message->pieces[i]);
         }
     }
-    smtp_reply_set(&outcome.reply, 250, "2.0.0", "%s",
-                   is_sandbox ? "kept in the sandbox" : "discarded by route");
-    snprintf(outcome.enhanced, sizeof(outcome.enhanced), "2.0.0");
-    snprintf(outcome.step, sizeof(outcome.step), "route");
-    snprintf(outcome.text, sizeof(outcome.text), "250 2.0.0 %s",
-             outcome.reply.text);
+    smtp_outcome_decide(&outcome, VERDICT_DELIVERED, SCOPE_RECIPIENT, "2.0.0",
+                        "route", "%s",
+                        is_sandbox ? "kept in the sandbox"
+                                   : "discarded by the route");
     struct attempt_facts facts = {
         .host = is_sandbox ? "sandbox" : "discard",
         .address = "",

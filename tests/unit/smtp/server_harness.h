@@ -74,6 +74,12 @@ struct harness {
     bool take_share;
 };
 
+/* What the fake handler keeps of a session. */
+struct harness_client {
+    struct harness *harness;
+    struct smtp_server_session *session;
+};
+
 /* --- the handler --- */
 
 static inline void *harness_on_session(void *owner,
@@ -89,14 +95,21 @@ static inline void *harness_on_session(void *owner,
         return NULL;
     }
     harness->sessions_begun++;
-    return harness;
+    struct harness_client *kept = memory_alloc(sizeof(*kept));
+    kept->harness = harness;
+    kept->session = session;
+    return kept;
 }
 
 static inline void harness_on_session_end(void *client)
 {
-    struct harness *harness = client;
+    struct harness_client *kept = client;
+    struct harness *harness = kept->harness;
     harness->sessions_ended++;
-    harness->session = NULL;
+    if (harness->session == kept->session) {
+        harness->session = NULL;
+    }
+    memory_free(kept);
 }
 
 static inline void harness_answer_auth(void *owner)
@@ -110,7 +123,9 @@ static inline void harness_answer_auth(void *owner)
 static inline void harness_on_authenticate(void *client, const char *user,
                                            const char *password)
 {
-    struct harness *harness = client;
+    struct harness_client *kept = client;
+    struct harness *harness = kept->harness;
+    harness->session = kept->session;
     harness->auth_count++;
     (void)snprintf(harness->user, sizeof(harness->user), "%s", user);
     (void)snprintf(harness->password, sizeof(harness->password), "%s",
@@ -134,7 +149,7 @@ static inline void harness_on_mail(void *client,
                                    const struct smtp_transaction *transaction,
                                    struct smtp_reply *out_reply)
 {
-    struct harness *harness = client;
+    struct harness *harness = ((struct harness_client *)client)->harness;
     harness->mail_count++;
     if (strcmp(transaction->sender_domain, "refused.example") == 0) {
         smtp_reply_set(out_reply, 550, "5.7.1", "Not your domain");
@@ -167,7 +182,9 @@ static inline void harness_on_message(void *client,
                                       struct smtp_transaction *transaction,
                                       struct text transcript)
 {
-    struct harness *harness = client;
+    struct harness_client *kept = client;
+    struct harness *harness = kept->harness;
+    harness->session = kept->session;
     harness->message_count++;
     harness->recipient_count = transaction->recipient_count;
     harness->has_8bit = transaction->has_8bit;
@@ -234,14 +251,18 @@ static inline size_t harness_count_replies(struct text bytes)
     return count;
 }
 
+static inline bool harness_has_replies(const struct harness *harness)
+{
+    return harness->outgoing.length == 0 &&
+           (!harness->wants_tls || harness->has_tls) &&
+           harness_count_replies(buffer_text(&harness->received)) >=
+               harness->wanted_replies;
+}
+
 static inline void harness_stop_if_done(struct harness *harness)
 {
-    bool has_replies = harness_count_replies(buffer_text(&harness->received)) >=
-                       harness->wanted_replies;
-    bool is_done = harness->is_done != NULL
-                       ? harness->is_done(harness)
-                       : has_replies && harness->outgoing.length == 0 &&
-                             (!harness->wants_tls || harness->has_tls);
+    bool is_done = harness->is_done != NULL ? harness->is_done(harness)
+                                            : harness_has_replies(harness);
     if (is_done || harness->is_closed || harness->has_timed_out) {
         loop_stop(harness->loop);
     }
@@ -320,8 +341,10 @@ static inline void harness_run(struct harness *harness)
 static inline void harness_check_state(void *owner)
 {
     struct harness *harness = owner;
-    harness_stop_if_done(harness);
-    loop_post(harness->loop, harness_check_state, harness);
+    if (harness->is_done != NULL) {
+        harness_stop_if_done(harness);
+        loop_post(harness->loop, harness_check_state, harness);
+    }
 }
 
 static inline void harness_run_until(struct harness *harness,
@@ -332,7 +355,6 @@ static inline void harness_run_until(struct harness *harness,
     harness->is_closed = false;
     loop_post(harness->loop, harness_check_state, harness);
     harness_run(harness);
-    loop_cancel_posts(harness->loop, harness);
     harness->is_done = NULL;
     harness->is_closed = harness->is_closed || was_closed;
 }
