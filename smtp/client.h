@@ -127,7 +127,8 @@ struct smtp_pool *smtp_pool_create(struct loop *loop,
                                    void *owner);
 /* Close every connection now. Transactions in flight are not reported. */
 void smtp_pool_free(struct smtp_pool **pool);
-/* Hosts in order of preference; copied. Penalties of hosts that stay are kept. */
+/* Hosts in order of preference; copied. Those that stay keep what penalty they
+ * have. */
 void smtp_pool_set_hosts(struct smtp_pool *pool, const struct smtp_host *hosts,
                          size_t host_count);
 /* Whether a host is left that is not being passed over just now. A host is

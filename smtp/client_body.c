@@ -53,8 +53,8 @@ bool client_body_is_clean(const struct text *pieces, size_t piece_count)
 void client_body_begin(struct client_body *body, const struct text *pieces,
                        size_t piece_count)
 {
-    *body = (struct client_body){ .pieces = pieces,
-                                  .piece_count = piece_count };
+    *body =
+        (struct client_body){ .pieces = pieces, .piece_count = piece_count };
 }
 
 size_t client_body_left(const struct client_body *body)

@@ -76,10 +76,14 @@ static const struct capability_row {
     const char *keyword;
     void (*read)(struct client_capabilities *to, struct text rest);
 } capability_rows[] = {
-    { "PIPELINING", read_pipelining }, { "SIZE", read_size },
-    { "8BITMIME", read_8bitmime },     { "SMTPUTF8", read_smtputf8 },
-    { "DSN", read_dsn },               { "STARTTLS", read_starttls },
-    { "AUTH", read_auth },             { "LIMITS", read_limits },
+    { "PIPELINING", read_pipelining },
+    { "SIZE", read_size },
+    { "8BITMIME", read_8bitmime },
+    { "SMTPUTF8", read_smtputf8 },
+    { "DSN", read_dsn },
+    { "STARTTLS", read_starttls },
+    { "AUTH", read_auth },
+    { "LIMITS", read_limits },
 };
 
 /* Old servers also write "AUTH=LOGIN". */

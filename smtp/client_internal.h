@@ -129,6 +129,8 @@ struct client_session;
 struct client_session_handler {
     /* A transaction can be run: set up, or done with the one before. */
     void (*on_ready)(void *owner, struct client_session *session);
+    /* It has had nothing to do for too long: quit it. */
+    void (*on_idle)(void *owner, struct client_session *session);
     /* It could not be made ready and is closed. */
     void (*on_failed)(void *owner, struct client_session *session,
                       const struct smtp_outcome *outcome);
@@ -172,10 +174,10 @@ struct client_session {
 };
 
 /* Start to connect. Nothing is called back from inside. */
-struct client_session *
-client_session_open(struct loop *loop, const struct smtp_pool_options *options,
-                    const struct smtp_host *host,
-                    const struct client_session_handler *handler, void *owner);
+struct client_session *client_session_open(
+    struct loop *loop, const struct smtp_pool_options *options,
+    const struct smtp_host *host, const struct client_session_handler *handler,
+    void *owner);
 /* Close now, call nothing any more, free at the end of the loop turn. */
 void client_session_close(struct client_session **session);
 /* Say QUIT; on_closed follows. The session must be ready and have nothing to
@@ -209,8 +211,8 @@ void client_transaction_fail(struct client_session *session,
 /* Whether the connection died before the peer made anything of this. */
 bool client_transaction_is_stale(const struct client_session *session);
 /* The transaction, taken off the session. */
-struct smtp_client_transaction *
-client_transaction_take(struct client_session *session);
+struct smtp_client_transaction *client_transaction_take(
+    struct client_session *session);
 void client_transaction_free(struct client_session *session);
 
 /* -- client_pool.c -- */

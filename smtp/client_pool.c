@@ -40,7 +40,10 @@ struct smtp_pool {
     void *drained_owner;
 };
 
-#define COUNTER(name, help) { name, help, METRIC_COUNTER, "", 0 }
+#define COUNTER(name, help)               \
+    {                                     \
+        name, help, METRIC_COUNTER, "", 0 \
+    }
 
 static struct metric metrics[] = {
     [CLIENT_CONNECTIONS_OPENED] =
@@ -49,9 +52,8 @@ static struct metric metrics[] = {
     [CLIENT_CONNECTIONS_FAILED] =
         COUNTER("baton_smtp_client_connections_failed_total",
                 "Connections to next hops that could not be made ready."),
-    [CLIENT_TLS_HANDSHAKES] =
-        COUNTER("baton_smtp_client_tls_handshakes_total",
-                "TLS handshakes done with next hops."),
+    [CLIENT_TLS_HANDSHAKES] = COUNTER("baton_smtp_client_tls_handshakes_total",
+                                      "TLS handshakes done with next hops."),
     [CLIENT_TLS_FALLBACKS] =
         COUNTER("baton_smtp_client_tls_fallbacks_total",
                 "Hosts tried again in clear because their TLS failed."),
@@ -352,6 +354,11 @@ static void on_ready(void *owner, struct client_session *session)
     open_sessions(pool);
 }
 
+static void on_idle(void *owner, struct client_session *session)
+{
+    quit(owner, session);
+}
+
 static void on_failed(void *owner, struct client_session *session,
                       const struct smtp_outcome *outcome)
 {
@@ -416,6 +423,7 @@ static void on_closed(void *owner, struct client_session *session)
 
 static const struct client_session_handler session_handler = {
     .on_ready = on_ready,
+    .on_idle = on_idle,
     .on_failed = on_failed,
     .on_done = on_done,
     .on_stale = on_stale,

@@ -196,27 +196,26 @@ static void on_deadline(void *owner)
     struct client_session *session = owner;
     struct smtp_outcome outcome;
     char address[NETWORK_TEXT_SIZE];
-    if (session->step == STEP_READY &&
-        session->exchange.transaction == NULL) {
-        client_session_quit(session); /* idle for too long */
+    if (session->step == STEP_READY && session->exchange.transaction == NULL) {
+        session->handler->on_idle(session->owner, session);
         return;
     }
     int64_t seconds =
         session->step == STEP_CONNECT
             ? session->options->connect_timeout_milliseconds / 1000
             : session->wait->seconds;
-    smtp_outcome_from_trouble(&outcome, session->wait->name,
-                              timeout_enhanced(session),
-                              "timed out after %lld s waiting for %s of %s [%s]",
-                              (long long)seconds, session->wait->awaited,
-                              session->host.name, host_text(session, address));
+    smtp_outcome_from_trouble(
+        &outcome, session->wait->name, timeout_enhanced(session),
+        "timed out after %lld s waiting for %s of %s [%s]", (long long)seconds,
+        session->wait->awaited, session->host.name,
+        host_text(session, address));
     lose(session, &outcome);
 }
 
 /* -- the steps -- */
 
-static const struct tls_context *
-context_of(const struct client_session *session)
+static const struct tls_context *context_of(
+    const struct client_session *session)
 {
     enum smtp_client_tls tls = session->options->tls;
     return tls == CLIENT_TLS_VERIFIED || tls == CLIENT_TLS_IMPLICIT
@@ -260,12 +259,10 @@ static void begin_handshake(struct client_session *session)
 static void on_tls_started(void *owner)
 {
     struct client_session *session = owner;
-    transcript_remark(&session->transcript, "%s with %s, certificate %s",
-                      stream_tls_version(session->stream),
-                      stream_tls_cipher(session->stream),
-                      stream_tls_is_verified(session->stream)
-                          ? "verified"
-                          : "not verified");
+    transcript_remark(
+        &session->transcript, "%s with %s, certificate %s",
+        stream_tls_version(session->stream), stream_tls_cipher(session->stream),
+        stream_tls_is_verified(session->stream) ? "verified" : "not verified");
     client_metric_add(CLIENT_TLS_HANDSHAKES, 1);
     enter_step(session, session->is_greeted ? STEP_EHLO : STEP_GREETING);
 }
@@ -487,7 +484,9 @@ static void begin_closed(struct client_session *session)
 
 static const struct step_row steps[] = {
     [STEP_NEW] = { { "new", "nothing", 0 }, NULL, NULL },
-    [STEP_CONNECT] = { { "connect", "the connection", 0 }, begin_connect, NULL },
+    [STEP_CONNECT] = { { "connect", "the connection", 0 },
+                       begin_connect,
+                       NULL },
     [STEP_HANDSHAKE] = { { "STARTTLS", "the TLS handshake", 120 },
                          begin_handshake,
                          NULL },
@@ -587,8 +586,7 @@ static bool take_line(struct client_session *session)
     bool has_cr = end > 0 && input.data[end - 1] == '\r';
     struct text line = text_slice(input, 0, has_cr ? end - 1 : end);
     note_received(session, line);
-    enum smtp_reply_progress progress =
-        smtp_reply_read(&session->reader, line);
+    enum smtp_reply_progress progress = smtp_reply_read(&session->reader, line);
     stream_consume(session->stream, end + 1);
     act_on(session, progress);
     return true;
@@ -648,10 +646,10 @@ static const struct stream_handler stream_handler = {
 
 /* -- for the pool and the transaction -- */
 
-struct client_session *
-client_session_open(struct loop *loop, const struct smtp_pool_options *options,
-                    const struct smtp_host *host,
-                    const struct client_session_handler *handler, void *owner)
+struct client_session *client_session_open(
+    struct loop *loop, const struct smtp_pool_options *options,
+    const struct smtp_host *host, const struct client_session_handler *handler,
+    void *owner)
 {
     struct client_session *session = memory_alloc(sizeof(*session));
     char address[NETWORK_TEXT_SIZE];
@@ -697,8 +695,7 @@ void client_session_close(struct client_session **session)
 
 void client_session_quit(struct client_session *session)
 {
-    check(session->step == STEP_READY &&
-          session->exchange.transaction == NULL);
+    check(session->step == STEP_READY && session->exchange.transaction == NULL);
     enter_step(session, STEP_QUIT);
 }
 
@@ -712,9 +709,8 @@ static uint64_t lesser_limit(uint64_t a, uint64_t b)
 
 bool client_session_is_used_up(const struct client_session *session)
 {
-    uint64_t most =
-        lesser_limit(session->options->messages_per_connection_max,
-                     session->capabilities.messages_max); /* E10 */
+    uint64_t most = lesser_limit(session->options->messages_per_connection_max,
+                                 session->capabilities.messages_max); /* E10 */
     return most > 0 && session->message_count >= most;
 }
 

@@ -43,8 +43,7 @@ static const struct client_wait body_wait = {
 static void decide_rest(struct client_session *session,
                         const struct smtp_outcome *outcome)
 {
-    struct smtp_client_transaction *transaction =
-        session->exchange.transaction;
+    struct smtp_client_transaction *transaction = session->exchange.transaction;
     for (size_t i = 0; i < transaction->recipient_count; i++) {
         struct smtp_outcome *own = &transaction->recipients[i].outcome;
         if (own->verdict == VERDICT_NONE) {
@@ -53,8 +52,8 @@ static void decide_rest(struct client_session *session,
     }
 }
 
-struct smtp_client_transaction *
-client_transaction_take(struct client_session *session)
+struct smtp_client_transaction *client_transaction_take(
+    struct client_session *session)
 {
     struct client_exchange *exchange = &session->exchange;
     struct smtp_client_transaction *transaction = exchange->transaction;
@@ -100,9 +99,9 @@ static struct buffer *begin_command(struct client_exchange *exchange,
 {
     if (exchange->count == exchange->capacity) {
         exchange->capacity = exchange->capacity * 2 + 8;
-        exchange->commands = memory_resize(
-            exchange->commands,
-            exchange->capacity * sizeof(*exchange->commands));
+        exchange->commands =
+            memory_resize(exchange->commands,
+                          exchange->capacity * sizeof(*exchange->commands));
     }
     exchange->commands[exchange->count] = (struct client_command){
         .verb = &verbs[verb],
@@ -139,8 +138,8 @@ static void write_command(struct client_session *session)
     struct client_exchange *exchange = &session->exchange;
     const struct client_command *command =
         &exchange->commands[exchange->sent++];
-    struct text line = text_slice(buffer_text(&exchange->lines), command->from,
-                                  command->to);
+    struct text line =
+        text_slice(buffer_text(&exchange->lines), command->from, command->to);
     transcript_sent(session->noted, text_slice(line, 0, line.length - 2));
     stream_write_text(session->stream, line);
 }
@@ -155,8 +154,8 @@ static void write_commands(struct client_session *session)
         write_command(session);
     }
     if (exchange->answered < exchange->sent) {
-        client_session_await(session,
-                             &exchange->commands[exchange->answered].verb->wait);
+        client_session_await(
+            session, &exchange->commands[exchange->answered].verb->wait);
     }
 }
 
@@ -597,12 +596,11 @@ static bool queue_rcpt(struct client_session *session,
 static void leave_untried(const struct client_session *session,
                           struct smtp_client_recipient *recipient)
 {
-    smtp_outcome_decide(&recipient->outcome, VERDICT_DEFERRED, SCOPE_RECIPIENT,
-                        "4.5.3", verbs[VERB_RCPT].wait.name,
-                        "%s takes no more than %llu recipients at a time",
-                        session->host.name,
-                        (unsigned long long)
-                            session->capabilities.recipients_max);
+    smtp_outcome_decide(
+        &recipient->outcome, VERDICT_DEFERRED, SCOPE_RECIPIENT, "4.5.3",
+        verbs[VERB_RCPT].wait.name,
+        "%s takes no more than %llu recipients at a time", session->host.name,
+        (unsigned long long)session->capabilities.recipients_max);
     recipient->outcome.is_untried = true;
 }
 

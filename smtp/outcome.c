@@ -12,8 +12,8 @@
 #include "core/memory.h"
 
 static const char *const verdict_texts[] = {
-    [VERDICT_NONE] = "undecided",     [VERDICT_DELIVERED] = "delivered",
-    [VERDICT_DEFERRED] = "deferred",  [VERDICT_FAILED] = "failed",
+    [VERDICT_NONE] = "undecided",      [VERDICT_DELIVERED] = "delivered",
+    [VERDICT_DEFERRED] = "deferred",   [VERDICT_FAILED] = "failed",
     [VERDICT_UNCERTAIN] = "uncertain",
 };
 
@@ -143,8 +143,8 @@ void smtp_outcome_from_trouble(struct smtp_outcome *outcome, const char *step,
     start(outcome, step);
     set_enhanced(outcome, enhanced);
     /* The peer may have taken the message: RFC 5321 6.1 (S12). */
-    outcome->verdict = strcmp(step, "final dot") == 0 ? VERDICT_UNCERTAIN
-                                                      : VERDICT_DEFERRED;
+    outcome->verdict =
+        strcmp(step, "final dot") == 0 ? VERDICT_UNCERTAIN : VERDICT_DEFERRED;
     outcome->scope = SCOPE_HOST;
     va_start(arguments, format);
     vsnprintf(outcome->text, sizeof(outcome->text), format, arguments);

@@ -4,8 +4,8 @@
 #include "tests/unit/smtp/client_rig.h"
 
 #define DELIVERED_2 "r@x delivered\nr@x delivered\n"
-#define DELIVERY_SLOW                                                          \
-    "C MAIL FROM:<s@x>\nS 250 ok\nC RCPT TO:<r@x>\nS 250 ok\nC DATA\n"         \
+#define DELIVERY_SLOW                                                  \
+    "C MAIL FROM:<s@x>\nS 250 ok\nC RCPT TO:<r@x>\nS 250 ok\nC DATA\n" \
     "S 354 go\nB\nS 250 taken\n"
 
 static void two_messages_per_connection(struct rig *rig)
@@ -20,8 +20,8 @@ static const struct rig_row rows[] = {
       .report = DELIVERED_2 "r@x delivered\n" },
     { .name = "messages_per_connection_max",
       .messages = 5,
-      .dialogues = { HELLO DELIVERY DELIVERY "C QUIT\n",
-                     HELLO DELIVERY DELIVERY "C QUIT\n",
+      .dialogues = { HELLO DELIVERY DELIVERY "C QUIT\nS 221 bye\nX\n",
+                     HELLO DELIVERY DELIVERY "C QUIT\nS 221 bye\nX\n",
                      HELLO DELIVERY },
       .adjust = two_messages_per_connection,
       .report = DELIVERED_2 DELIVERED_2 "r@x delivered\n" },
@@ -39,10 +39,10 @@ static const struct rig_row rows[] = {
       .report = "r@x failed recipient 5.1.1 at RCPT\nr@x delivered\n" },
     { .name = "RSET after all were refused, pipelined with MAIL",
       .messages = 2,
-      .dialogues = { HELLO ENVELOPE
-                     "S 250 ok\nS 550 5.1.1 no\nS 503 no\n"
-                     "C RSET\n" ENVELOPE "S 250 ok\nS 250 ok\nS 250 ok\n"
-                     "S 354 go\nB\nS 250 taken\n" },
+      .dialogues = { HELLO ENVELOPE "S 250 ok\nS 550 5.1.1 no\nS 503 no\n"
+                                    "C RSET\n" ENVELOPE
+                                    "S 250 ok\nS 250 ok\nS 250 ok\n"
+                                    "S 354 go\nB\nS 250 taken\n" },
       .report = "r@x failed recipient 5.1.1 at RCPT\nr@x delivered\n" },
     { .name = "no RSET after a message that ended with its dot",
       .messages = 2,
@@ -119,6 +119,40 @@ static void all_hosts_dead(void **state)
     rig_close(&rig);
 }
 
+/* A queue of connections that is full swallows the next one. */
+static void fill_backlog(const struct rig_hop *hop, int out_clients[3])
+{
+    const struct network_address *address = &hop->host.address;
+    assert_int_equal(listen(hop->descriptor, 0), 0);
+    for (size_t i = 0; i < 3; i++) {
+        out_clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(out_clients[i], &address->socket.any, address->length);
+    }
+}
+
+static void connecting_times_out(void **state)
+{
+    static struct rig rig;
+    const char *dialogues[] = { "W\n", NULL };
+    int clients[3];
+    (void)state;
+    clock_set_rate(1000);
+    rig_open(&rig);
+    rig_add_hop(&rig, dialogues);
+    listener_stop(&rig.hops[0].listener);
+    fill_backlog(&rig.hops[0], clients);
+    rig_add_message(&rig, "r@x", RIG_BODY);
+    rig_run(&rig);
+    rig_expect(&rig, "connect", "mx1.example deferred host 4.4.1 at connect\n");
+    assert_non_null(strstr(rig_text(&rig.transcripts),
+                           "timed out after 30 s waiting for the connection"));
+    for (size_t i = 0; i < 3; i++) {
+        close(clients[i]);
+    }
+    rig_close(&rig);
+    clock_set_rate(1);
+}
+
 static void reuse_is_told(void **state)
 {
     static struct rig rig;
@@ -188,7 +222,7 @@ static void one_connection_is_tried_first(void **state)
 static void idle_connection_says_quit(void **state)
 {
     static struct rig rig;
-    const char *dialogues[] = { HELLO DELIVERY "C QUIT\n", NULL };
+    const char *dialogues[] = { HELLO DELIVERY "C QUIT\nS 221 bye\nX\n", NULL };
     (void)state;
     rig_open(&rig);
     rig.options.idle_milliseconds = 20;
@@ -201,6 +235,42 @@ static void idle_connection_says_quit(void **state)
     rig_expect(&rig, "idle", "r@x delivered\n");
     assert_int_equal(rig.done, 1);
     rig_close(&rig);
+}
+
+static void bring_when_quitting(void *owner)
+{
+    struct rig *rig = owner;
+    const struct rig_connection *connection =
+        LIST_ITEM(rig->hops[0].connections.first, struct rig_connection, link);
+    if (connection != NULL && connection->script[0] == 'W') {
+        rig->held_back = 0;
+        smtp_pool_wake(rig->pool);
+    } else {
+        timer_start(&rig->poll, rig->loop, 1, bring_when_quitting, rig);
+    }
+}
+
+/* QUIT is not answered; the work that comes meanwhile goes elsewhere. */
+static void leaving_connection_gets_no_work(void **state)
+{
+    static struct rig rig;
+    const char *dialogues[] = { HELLO DELIVERY "C QUIT\nW\n", HELLO DELIVERY,
+                                NULL };
+    (void)state;
+    rig_open(&rig);
+    rig.options.idle_milliseconds = 20;
+    rig.options.connections_max = 2;
+    rig.held_back = 1;
+    rig_add_hop(&rig, dialogues);
+    rig_add_message(&rig, "r@x", RIG_BODY);
+    rig_add_message(&rig, "r@x", RIG_BODY);
+    timer_start(&rig.poll, rig.loop, 1, bring_when_quitting, &rig);
+    clock_set_rate(10);
+    rig_run(&rig);
+    rig_expect(&rig, "leaving", DELIVERED_2);
+    assert_int_equal(rig.hops[0].accepted, 2);
+    rig_close(&rig);
+    clock_set_rate(1);
 }
 
 static void host_is_tried_again_after_its_penalty(void **state)
@@ -333,7 +403,7 @@ static void bring_second(struct rig *rig)
 static void other_hosts_get_other_connections(void **state)
 {
     static struct rig rig;
-    const char *first[] = { HELLO DELIVERY "C QUIT\n", NULL };
+    const char *first[] = { HELLO DELIVERY "C QUIT\nS 221 bye\nX\n", NULL };
     const char *second[] = { HELLO DELIVERY, NULL };
     (void)state;
     rig_open(&rig);
@@ -377,10 +447,12 @@ int main(void)
         { "E10, S15: reuse", run_table, NULL, NULL, NULL },
         { "S10: dead first host", dead_first_host, NULL, NULL, NULL },
         { "S10: all hosts dead", all_hosts_dead, NULL, NULL, NULL },
+        { "S11: connecting times out", connecting_times_out, NULL, NULL, NULL },
         cmocka_unit_test(reuse_is_told),
         cmocka_unit_test(busy_site_gets_more_connections),
         cmocka_unit_test(one_connection_is_tried_first),
         cmocka_unit_test(idle_connection_says_quit),
+        cmocka_unit_test(leaving_connection_gets_no_work),
         cmocka_unit_test(host_is_tried_again_after_its_penalty),
         cmocka_unit_test(forgiven_host_is_tried_at_once),
         cmocka_unit_test(pool_may_be_freed_in_a_callback),

@@ -3,10 +3,9 @@
 #include "tests/unit/smtp/client_rig.h"
 
 #define CLEAR_DELIVERY HELLO DELIVERY
-#define STARTTLS_HELLO                                                         \
+#define STARTTLS_HELLO \
     "S 220 mx\nC EHLO me.example\nS 250-mx\nS 250 STARTTLS\nC STARTTLS\n"
-#define AFTER_TLS                                                              \
-    "C EHLO me.example\nS 250-mx\nS 250 PIPELINING\n" DELIVERY
+#define AFTER_TLS "C EHLO me.example\nS 250-mx\nS 250 PIPELINING\n" DELIVERY
 /* AUTH as user "joe", password "secret". */
 #define AUTH_HELLO(offer) "S 220 mx\nC EHLO me.example\nS 250-mx\nS 250 " offer
 
@@ -51,7 +50,8 @@ static void log_in_in_clear(struct rig *rig)
 static const struct rig_row set_up_rows[] = {
     { .name = "S15: greeting and EHLO reply of several lines",
       .dialogues = { "S 220-mx\nS 220-one moment\nS 220\n"
-                     "C EHLO me.example\nS 250-mx\nS 250 PIPELINING\n" DELIVERY },
+                     "C EHLO me.example\nS 250-mx\nS 250 "
+                     "PIPELINING\n" DELIVERY },
       .report = "r@x delivered\n" },
     { .name = "S18: HELO where EHLO is unknown",
       .dialogues = { "S 220 mx\nC EHLO me.example\nS 502 what?\n"
@@ -168,29 +168,31 @@ static const struct rig_row tls_rows[] = {
 
 static const struct rig_row auth_rows[] = {
     { .name = "AUTH PLAIN",
-      .dialogues = { AUTH_HELLO("AUTH LOGIN PLAIN\n")
-                     "C AUTH PLAIN AGpvZQBzZWNyZXQ=\nS 235 2.7.0 ok\n"
-                     "C MAIL FROM:<s@x>\nS 250 ok\nC RCPT TO:<r@x>\n"
-                     "S 250 ok\nC DATA\nS 354 go\nB\nS 250 taken\n" },
+      .dialogues = { AUTH_HELLO(
+          "AUTH LOGIN PLAIN\n") "C AUTH PLAIN AGpvZQBzZWNyZXQ=\nS 235 2.7.0 "
+                                "ok\n"
+                                "C MAIL FROM:<s@x>\nS 250 ok\nC RCPT TO:<r@x>\n"
+                                "S 250 ok\nC DATA\nS 354 go\nB\nS 250 "
+                                "taken\n" },
       .adjust = log_in_in_clear,
       .report = "r@x delivered\n" },
     { .name = "AUTH LOGIN",
-      .dialogues = { AUTH_HELLO("AUTH=LOGIN\n")
-                     "C AUTH LOGIN\nS 334 VXNlcm5hbWU6\nC am9l\n"
-                     "S 334 UGFzc3dvcmQ6\nC c2VjcmV0\nS 235 ok\n"
-                     "C MAIL FROM:<s@x>\nS 250 ok\nC RCPT TO:<r@x>\n"
-                     "S 250 ok\nC DATA\nS 354 go\nB\nS 250 taken\n" },
+      .dialogues = { AUTH_HELLO(
+          "AUTH=LOGIN\n") "C AUTH LOGIN\nS 334 VXNlcm5hbWU6\nC am9l\n"
+                          "S 334 UGFzc3dvcmQ6\nC c2VjcmV0\nS 235 ok\n"
+                          "C MAIL FROM:<s@x>\nS 250 ok\nC RCPT TO:<r@x>\n"
+                          "S 250 ok\nC DATA\nS 354 go\nB\nS 250 taken\n" },
       .adjust = log_in_in_clear,
       .report = "r@x delivered\n" },
     { .name = "AUTH refused",
-      .dialogues = { AUTH_HELLO("AUTH PLAIN\n")
-                     "C AUTH PLAIN AGpvZQBzZWNyZXQ=\nS 535 5.7.8 no\n" },
+      .dialogues = { AUTH_HELLO(
+          "AUTH PLAIN\n") "C AUTH PLAIN AGpvZQBzZWNyZXQ=\nS 535 5.7.8 no\n" },
       .adjust = log_in_in_clear,
       .report = "mx1.example deferred site 5.7.8 at AUTH\n" },
     { .name = "AUTH asks without end",
-      .dialogues = { AUTH_HELLO("AUTH LOGIN\n")
-                     "C AUTH LOGIN\nS 334 a\nC am9l\nS 334 b\nC c2VjcmV0\n"
-                     "S 334 c\n" },
+      .dialogues = { AUTH_HELLO(
+          "AUTH LOGIN\n") "C AUTH LOGIN\nS 334 a\nC am9l\nS 334 b\nC c2VjcmV0\n"
+                          "S 334 c\n" },
       .adjust = log_in_in_clear,
       .report = "mx1.example deferred host 4.5.0 at AUTH\n" },
     { .name = "no AUTH in clear",

@@ -4,8 +4,9 @@
 
 #define MAIL_SLOW "C MAIL FROM:<s@x>\nN\nS 250 ok\n"
 #define OFFER(words) "S 220 mx\nC EHLO me.example\nS 250-mx\n" words
-#define THREE "C MAIL FROM:<s@x>\nC RCPT TO:<a@x>\nC RCPT TO:<b@x>\n"          \
-              "C RCPT TO:<c@x>\nC DATA\n"
+#define THREE                                               \
+    "C MAIL FROM:<s@x>\nC RCPT TO:<a@x>\nC RCPT TO:<b@x>\n" \
+    "C RCPT TO:<c@x>\nC DATA\n"
 
 static void need_smtputf8(struct rig *rig)
 {
@@ -188,20 +189,20 @@ static const struct rig_row extension_rows[] = {
       .dialogues = { OFFER("S 250-PIPELINING\nS 250 SIZE 20\n") },
       .report = "r@x failed message 5.3.4 at MAIL\n" },
     { .name = "E5: just small enough",
-      .dialogues = { OFFER("S 250 SIZE 21\n")
-                     "C MAIL FROM:<s@x> SIZE=21\nS 250 ok\n"
-                     "C RCPT TO:<r@x>\nS 250 ok\nC DATA\nS 354 go\nB\n"
-                     "S 250 ok\n" },
+      .dialogues = { OFFER(
+          "S 250 SIZE 21\n") "C MAIL FROM:<s@x> SIZE=21\nS 250 ok\n"
+                             "C RCPT TO:<r@x>\nS 250 ok\nC DATA\nS 354 go\nB\n"
+                             "S 250 ok\n" },
       .report = "r@x delivered\n" },
     { .name = "E4: 8-bit text for a host without 8BITMIME",
       .dialogues = { HELLO },
       .adjust = hold_8bit,
       .report = "r@x failed message 5.6.3 at MAIL\n" },
     { .name = "E4: 8-bit text for a host with 8BITMIME",
-      .dialogues = { OFFER("S 250 8BITMIME\n")
-                     "C MAIL FROM:<s@x> BODY=8BITMIME\nS 250 ok\n"
-                     "C RCPT TO:<r@x>\nS 250 ok\nC DATA\nS 354 go\nB\n"
-                     "S 250 ok\n" },
+      .dialogues = { OFFER(
+          "S 250 8BITMIME\n") "C MAIL FROM:<s@x> BODY=8BITMIME\nS 250 ok\n"
+                              "C RCPT TO:<r@x>\nS 250 ok\nC DATA\nS 354 go\nB\n"
+                              "S 250 ok\n" },
       .adjust = hold_8bit,
       .report = "r@x delivered\n" },
     { .name = "E6: SMTPUTF8 needed, not offered",
@@ -214,23 +215,26 @@ static const struct rig_row extension_rows[] = {
       .report = "r@x delivered\nr\xc3\xa9@x failed recipient 5.6.7 at RCPT\n" },
     { .name = "E6: SMTPUTF8 offered and used",
       .recipients = "r\xc3\xa9@x",
-      .dialogues = { OFFER("S 250 SMTPUTF8\n")
-                     "C MAIL FROM:<s@x> SMTPUTF8\nS 250 ok\n"
-                     "C RCPT TO:<r\xc3\xa9@x>\nS 250 ok\nC DATA\nS 354 go\n"
-                     "B\nS 250 ok\n" },
+      .dialogues = { OFFER(
+          "S 250 SMTPUTF8\n") "C MAIL FROM:<s@x> SMTPUTF8\nS 250 ok\n"
+                              "C RCPT TO:<r\xc3\xa9@x>\nS 250 ok\nC DATA\nS "
+                              "354 go\n"
+                              "B\nS 250 ok\n" },
       .report = "r\xc3\xa9@x delivered\n" },
     { .name = "E6: only the domain is not ASCII: A-labels",
-      .recipients = "r@b\xc3\xbc" "cher.example",
+      .recipients = "r@b\xc3\xbc"
+                    "cher.example",
       .dialogues = { HELLO_SLOW MAIL_SLOW
                      "C RCPT TO:<r@xn--bcher-kva.example>\nS 250 ok\n"
                      "C DATA\nS 354 go\nB\nS 250 ok\n" },
-      .report = "r@b\xc3\xbc" "cher.example delivered\n" },
+      .report = "r@b\xc3\xbc"
+                "cher.example delivered\n" },
     { .name = "E8: DSN passed on to a host that knows it",
-      .dialogues = { OFFER("S 250 DSN\n")
-                     "C MAIL FROM:<s@x> RET=HDRS ENVID=Id+3D7\nS 250 ok\n"
-                     "C RCPT TO:<r@x> NOTIFY=SUCCESS,DELAY "
-                     "ORCPT=rfc822;R@x\nS 250 ok\nC DATA\nS 354 go\nB\n"
-                     "S 250 ok\n" },
+      .dialogues = { OFFER(
+          "S 250 DSN\n") "C MAIL FROM:<s@x> RET=HDRS ENVID=Id+3D7\nS 250 ok\n"
+                         "C RCPT TO:<r@x> NOTIFY=SUCCESS,DELAY "
+                         "ORCPT=rfc822;R@x\nS 250 ok\nC DATA\nS 354 go\nB\n"
+                         "S 250 ok\n" },
       .adjust = ask_for_dsn,
       .report = "r@x delivered\n" },
     { .name = "E8: DSN not sent to another",
@@ -248,7 +252,8 @@ static const struct rig_row extension_rows[] = {
     { .name = "no command smuggled in a recipient",
       .recipients = "r@x a@x>\r\nDATA",
       .dialogues = { HELLO DELIVERY },
-      .report = "r@x delivered\na@x>\r\nDATA failed recipient 5.1.3 at RCPT\n" },
+      .report =
+          "r@x delivered\na@x>\r\nDATA failed recipient 5.1.3 at RCPT\n" },
     { .name = "E10: RCPTMAX, the others are for the next transaction",
       .recipients = "r@x b@x c@x",
       .dialogues = { OFFER("S 250-PIPELINING\nS 250 LIMITS X=1 RCPTMAX=1\n")
@@ -338,9 +343,9 @@ static void dots_are_stuffed(void **state)
 static const struct unclean_row {
     const char *pieces[4];
 } unclean_rows[] = {
-    { { "a\nb\r\n" } },      { { "\n" } },          { { "a\rb\r\n" } },
-    { { "a\r\r\n" } },       { { "a\r\n\n" } },     { { "a\r" } },
-    { { "a\r", "b\r\n" } },  { { "a", "\nb\r\n" } }, { { "a\r\n", "\n" } },
+    { { "a\nb\r\n" } },        { { "\n" } },           { { "a\rb\r\n" } },
+    { { "a\r\r\n" } },         { { "a\r\n\n" } },      { { "a\r" } },
+    { { "a\r", "b\r\n" } },    { { "a", "\nb\r\n" } }, { { "a\r\n", "\n" } },
     { { "a\r", "", "\r\n" } }, { { "\r" } },
 };
 
@@ -407,11 +412,12 @@ static void large_messages_go_in_slices(void **state)
                                     320 * 1024 + 1, 5 * 1024 * 1024 };
     static struct rig rig;
     const char *clear[] = { HELLO DELIVERY, NULL };
-    const char *tls[] = { "S 220 mx\nC EHLO me.example\nS 250-mx\n"
-                          "S 250 STARTTLS\nC STARTTLS\nS 220 go\nT\n"
-                          "C EHLO me.example\nS 250-mx\nS 250 PIPELINING\n"
-                              DELIVERY,
-                          NULL };
+    const char *tls[] = {
+        "S 220 mx\nC EHLO me.example\nS 250-mx\n"
+        "S 250 STARTTLS\nC STARTTLS\nS 220 go\nT\n"
+        "C EHLO me.example\nS 250-mx\nS 250 PIPELINING\n" DELIVERY,
+        NULL
+    };
     (void)state;
     for (size_t i = 0; i < 2 * ARRAY_LENGTH(sizes); i++) {
         size_t size = sizes[i / 2];
