@@ -159,13 +159,6 @@ def baton(module_baton, sink):
     return module_baton
 
 
-def corpora():
-    """The folder of corpora, or None."""
-    here = os.path.abspath(os.path.join(instance.ROOT, "../shared/corpora"))
-    folder = os.environ.get("BATON_CORPORA", here)
-    return folder if os.path.isdir(folder) else None
-
-
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Show the end of Baton's log beside a failure."""

@@ -280,3 +280,10 @@ def add_account(sql, name, password=None, any_sender=True, settings=None):
 def add_route(sql, destination, target):
     sql("INSERT INTO baton.route (destination, target) VALUES (%s, %s)",
         destination, target)
+
+
+def corpora():
+    """The folder of corpora, or None."""
+    beside = os.path.abspath(os.path.join(ROOT, "../shared/corpora"))
+    folder = os.environ.get("BATON_CORPORA", beside)
+    return folder if os.path.isdir(folder) else None
