@@ -19,14 +19,12 @@ enum smtp_verdict {
 };
 const char *smtp_verdict_text(enum smtp_verdict verdict); /* "delivered" … */
 
-enum smtp_scope { /* who else is affected */
-                  SCOPE_RECIPIENT, /* nobody: the host answered RCPT so */
-                  SCOPE_MESSAGE, /* the other recipients of the message (MAIL,
-                                    DATA, dot) */
-                  SCOPE_HOST, /* this host is bad just now: another MX may do
-                                 better */
-                  SCOPE_SITE, /* every host: wrong route, no such domain, policy
-                               */
+/* Who else is affected. */
+enum smtp_scope {
+    SCOPE_RECIPIENT, /* nobody: the host answered RCPT so */
+    SCOPE_MESSAGE, /* the other recipients of the message (MAIL, DATA, dot) */
+    SCOPE_HOST, /* this host is bad just now: another MX may do better */
+    SCOPE_SITE, /* every host: wrong route, no such domain, policy */
 };
 const char *smtp_scope_text(enum smtp_scope scope);
 
