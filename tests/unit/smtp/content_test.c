@@ -34,6 +34,7 @@ static const struct data_row {
     { BYTES("a\n.\nMAIL\r\n.\r\n"), CONTENT_BARE_LF, 1, BYTES(""), 0 },
     { BYTES("a\n.\r\nMAIL\r\n.\r\n"), CONTENT_BARE_LF, 1, BYTES(""), 0 },
     { BYTES("a\r\n.\nMAIL\r\n.\r\n"), CONTENT_BARE_LF, 2, BYTES(""), 0 },
+    { BYTES("a\r\n.\n\nMAIL\r\n.\r\n"), CONTENT_BARE_LF, 2, BYTES(""), 0 },
     { BYTES("a\r.\rMAIL\r\n.\r\n"), CONTENT_BARE_CR, 1, BYTES(""), 0 },
     { BYTES("a\r.\r\nMAIL\r\n.\r\n"), CONTENT_BARE_CR, 1, BYTES(""), 0 },
     { BYTES("a\r\n.\rMAIL\r\n.\r\n"), CONTENT_BARE_CR, 2, BYTES(""), 0 },

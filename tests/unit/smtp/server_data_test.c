@@ -234,6 +234,12 @@ static bool is_waiting(struct harness *harness)
     return budget_waiting_count(harness->budget) == 1;
 }
 
+static void stop_loop(void *owner)
+{
+    struct harness *harness = owner;
+    loop_stop(harness->loop);
+}
+
 /* While there is no memory the session waits, longer than the time limit for
  * silence, and goes on as soon as there is. */
 static void content_waits_for_memory(void **state)
@@ -241,6 +247,7 @@ static void content_waits_for_memory(void **state)
     struct harness *harness = *state;
     struct buffer bytes = { 0 };
     struct budget_share hog = { 0 };
+    struct timer later = { 0 };
     smtp_server_free(&harness->server);
     budget_free(&harness->budget);
     harness->budget = budget_create(harness->loop, 1024, 100000);
@@ -251,17 +258,19 @@ static void content_waits_for_memory(void **state)
         .budget = harness->budget,
     };
     harness->server = smtp_server_create(harness->loop, &options);
-    harness_set_limit("data_timeout", 1);
-    harness_set_limit("message_timeout", 20000);
     assert_true(
         budget_take(harness->budget, &hog, 90000, harness_on_watchdog, NULL));
     append_lines(&bytes, 1200);
     harness_say_hello(harness);
     harness_set_limit("message_size", 80000);
-    harness_set_limit("data_timeout", 20000);
     harness_exchange(harness, ENVELOPE "DATA\r\n", "250 |250 |354 ");
+    harness_set_limit("data_timeout", 1);
     harness_send(harness, buffer_text(&bytes));
     harness_run_until(harness, is_waiting);
+    timer_start(&later, harness->loop, 20, stop_loop, harness);
+    loop_run(harness->loop);
+    assert_int_equal(smtp_server_session_count(harness->server), 1);
+    harness_set_limit("data_timeout", 20000);
     budget_give_back(&hog);
     harness_exchange(harness, ".\r\n", "250 2.0.0");
     assert_true(text_equal(buffer_text(&harness->data), buffer_text(&bytes)));
