@@ -19,8 +19,12 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/metrics.h"
+#include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
 #include "relay/worker.h"
+#include "smtp/client.h"
+#include "smtp/server.h"
+#include "sql/database.h"
 
 #define BACKOFF_FIRST_MILLISECONDS 100
 #define BACKOFF_MAX_MILLISECONDS 10000
@@ -319,6 +323,15 @@ static void block_signals(struct supervisor *supervisor)
     sigprocmask(SIG_BLOCK, &supervisor->signals, NULL);
 }
 
+static void open_metrics(size_t worker_count)
+{
+    metrics_register(relay_metrics, RELAY_METRIC_COUNT);
+    smtp_metrics_register();
+    smtp_client_metrics_register();
+    sql_metrics_register();
+    metrics_open(worker_count);
+}
+
 int supervisor_run(struct config *config, const char *config_path)
 {
     struct supervisor supervisor = { .config = config,
@@ -345,7 +358,7 @@ int supervisor_run(struct config *config, const char *config_path)
         fprintf(stderr, "baton: no shared memory: %s\n", strerror(errno));
         return 1;
     }
-    metrics_open(supervisor.worker_count);
+    open_metrics(supervisor.worker_count);
     block_signals(&supervisor);
     log_info(NULL, "baton serves", "workers=%zu listeners=%zu hostname=%s",
              supervisor.worker_count, supervisor.listener_count,
