@@ -5,8 +5,8 @@
 #include "core/memory.h"
 #include "smtp/server_internal.h"
 
-struct smtp_server *smtp_server_create(struct loop *loop,
-                                       const struct smtp_server_options *options)
+struct smtp_server *
+smtp_server_create(struct loop *loop, const struct smtp_server_options *options)
 {
     struct smtp_server *server = memory_alloc(sizeof(*server));
     server->loop = loop;

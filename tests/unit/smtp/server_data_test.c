@@ -215,11 +215,7 @@ static void large_messages_arrive_whole(void **state)
     struct buffer bytes = { 0 };
     harness_say_hello(harness);
     for (size_t i = 0; i < 30000; i++) {
-        buffer_printf(&bytes, "%.*s line %zu\r\n", (int)(i % 150),
-                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-                      i);
+        buffer_printf(&bytes, "%*s line %zu\r\n", (int)(i % 150), "", i);
     }
     harness_exchange(harness, ENVELOPE "DATA\r\n", "250 |250 |354 ");
     harness_send(harness, buffer_text(&bytes));

@@ -498,8 +498,8 @@ static void implicit_tls_begins_with_the_handshake(void **state)
     /* Behind PROXY: the handshake follows the header in one segment. */
     harness->policy.proxy_protocol = true;
     harness_connect(harness);
-    stream_write_text(harness->client,
-                      TEXT_LITERAL("PROXY TCP4 198.51.100.7 192.0.2.1 5 6\r\n"));
+    stream_printf(harness->client,
+                  "PROXY TCP4 198.51.100.7 192.0.2.1 5 6\r\n");
     harness_start_tls(harness, pair.client);
     harness_expect(harness, "220 mx.example ESMTP Baton");
     free_tls(&pair);
