@@ -16,6 +16,7 @@
 #include "core/clock.h"
 #include "core/dns.h"
 #include "core/helper.h"
+#include "core/id.h"
 #include "core/listener.h"
 #include "core/log.h"
 #include "core/loop.h"
@@ -454,6 +455,9 @@ static bool start(struct worker *worker, struct error *error)
     struct dns_options dns = { .servers = settings->dns_servers,
                                .timeout_milliseconds =
                                    (int)settings->dns_timeout };
+    /* Sessions have ids before we are registered; nothing that is stored has
+     * one of these. */
+    id_set_worker(ID_WORKER_MAX);
     worker->loop = loop_create();
     watch_signal(&worker->on_hangup, worker->loop, SIGHUP, reload, worker);
     watch_signal(&worker->on_terminate, worker->loop, SIGTERM, drain, worker);
