@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "core/error.h"
+#include "core/text.h"
 
 struct admin;
 struct admin_table;
@@ -38,6 +39,8 @@ struct admin_table *admin_run(struct admin *admin, const char *statement,
 const char *admin_sqlstate(const struct admin *admin); /* of the last failure */
 bool admin_begin(struct admin *admin, struct error *error) MUST_USE;
 bool admin_commit(struct admin *admin, struct error *error) MUST_USE;
+/* Give up what was begun; after a failure, before the next admin_begin. */
+void admin_rollback(struct admin *admin);
 
 size_t admin_row_count(const struct admin_table *table);
 size_t admin_column_count(const struct admin_table *table);
@@ -48,8 +51,9 @@ const char *admin_value(const struct admin_table *table, size_t row,
                         const char *column);
 bool admin_is_null(const struct admin_table *table, size_t row,
                    const char *column);
-/* Length of a value that is bytea, decoded: the bytes. */
-struct text;
+/* Append the bytes of a value that is bytea. */
+void admin_bytes(const struct admin_table *table, size_t row,
+                 const char *column, struct buffer *out_bytes);
 void admin_table_free(struct admin_table **table);
 /* An array of objects; bigint columns named *_id become strings (they do not
  * fit a double), other numbers numbers, NULL null. The caller decrefs. */

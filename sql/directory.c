@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The snapshot lies in one arena: structs there, maps beside it. The statement
+ * directory_read gives rows of five columns, accounts before what belongs to
+ * them; row_kinds says what the columns mean.
+ *
+ * Networks: one map for all ranges, whose keys are family, prefix length and
+ * the masked address; a look-up asks it once for every prefix length that
+ * occurs, the longest first.
+ */
+#include "sql/directory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/address.h"
+#include "core/arena.h"
+#include "core/map.h"
+#include "core/memory.h"
+#include "sql/query.h"
+
+#define PREFIX_LENGTHS 129 /* 0 to 128 */
+#define FAMILY_COUNT 2
+#define RANGE_KEY_SIZE 18 /* family, prefix length, 16 octets of address */
+#define DAY_MILLISECONDS (INT64_C(24) * 3600 * 1000)
+
+enum suspension_scope {
+    SUSPENDED_ALL,
+    SUSPENDED_ACCOUNT,
+    SUSPENDED_DOMAIN,
+    SUSPENDED_MESSAGE,
+};
+
+struct directory {
+    struct arena *arena;
+    struct map *accounts; /* struct directory_account by id */
+    struct map *credentials; /* struct directory_credential by lower case name */
+    struct map *networks; /* struct directory_account by range key */
+    bool has_prefix[FAMILY_COUNT][PREFIX_LENGTHS];
+    struct map *domains; /* struct directory_account by "id name" */
+    struct map *routes; /* struct directory_route by destination */
+    struct map *suspensions; /* the reason by "scope value" */
+};
+
+/* -- account settings -- */
+
+static bool is_switch(const char *value)
+{
+    return strcmp(value, "on") == 0 || strcmp(value, "off") == 0;
+}
+
+static void set_any_sender(struct directory_account *account, const char *value)
+{
+    account->any_sender = strcmp(value, "on") == 0;
+}
+
+static void set_delivery_reports(struct directory_account *account,
+                                 const char *value)
+{
+    account->delivery_reports = strcmp(value, "on") == 0;
+}
+
+static const struct {
+    const char *name;
+    int64_t milliseconds;
+} span_units[] = {
+    { "s", 1000 },
+    { "min", 60 * 1000 },
+    { "h", 3600 * 1000 },
+    { "d", DAY_MILLISECONDS },
+};
+
+/* "10 min"; 0 for what is none, or not between 1 s and 30 days. */
+static int64_t span_milliseconds(const char *value)
+{
+    struct text text = text_trim(text_of(value));
+    size_t digits = 0;
+    while (digits < text.length && ascii_is_digit(text.data[digits])) {
+        digits++;
+    }
+    uint64_t number = 0;
+    if (!text_to_uint64(text_slice(text, 0, digits), &number) ||
+        number > 30 * 24 * 3600) {
+        return 0;
+    }
+    struct text unit = text_trim(text_slice(text, digits, text.length));
+    for (size_t i = 0; i < ARRAY_LENGTH(span_units); i++) {
+        if (text_is_ignoring_case(unit, span_units[i].name)) {
+            int64_t span = (int64_t)number * span_units[i].milliseconds;
+            return span <= 30 * DAY_MILLISECONDS ? span : 0;
+        }
+    }
+    return 0;
+}
+
+static bool is_span(const char *value)
+{
+    return span_milliseconds(value) > 0;
+}
+
+static void set_expires_after(struct directory_account *account,
+                              const char *value)
+{
+    account->expires_after_milliseconds = span_milliseconds(value);
+}
+
+static bool is_priority(const char *value)
+{
+    return strcmp(value, "normal") == 0 || strcmp(value, "high") == 0;
+}
+
+static void set_priority(struct directory_account *account, const char *value)
+{
+    account->priority = strcmp(value, "high") == 0 ? 1 : 0;
+}
+
+const struct account_setting account_settings[] = {
+    { "any_sender", "on, off", "off",
+      "may write from any domain, not only from its own", is_switch,
+      set_any_sender },
+    { "delivery_reports", "on, off", "on",
+      "reports of failed deliveries go to the envelope's sender", is_switch,
+      set_delivery_reports },
+    { "expires_after", "a span from 1 s to 30 d, like 10 min, 4 h or 4 d",
+      "4 d", "how long a delivery is tried", is_span, set_expires_after },
+    { "priority", "normal, high", "normal",
+      "high: before all other mail of the account", is_priority, set_priority },
+};
+const size_t account_setting_count = ARRAY_LENGTH(account_settings);
+
+static void apply_defaults(struct directory_account *account)
+{
+    for (size_t i = 0; i < account_setting_count; i++) {
+        account_settings[i].apply(account, account_settings[i].initial);
+    }
+}
+
+/* -- keys -- */
+
+static size_t family_of(const struct network_address *address)
+{
+    return address->socket.any.sa_family == AF_INET6 ? 1 : 0;
+}
+
+/* The key of the range of this length that the address lies in. */
+static struct text range_key(const struct network_address *address,
+                             unsigned prefix, uint8_t out_key[RANGE_KEY_SIZE])
+{
+    size_t family = family_of(address);
+    size_t size = family == 1 ? 16 : 4;
+    memset(out_key, 0, RANGE_KEY_SIZE);
+    out_key[0] = (uint8_t)family;
+    out_key[1] = (uint8_t)prefix;
+    memcpy(out_key + 2,
+           family == 1 ? (const void *)&address->socket.v6.sin6_addr
+                       : (const void *)&address->socket.v4.sin_addr,
+           size);
+    for (unsigned i = 0; i < size; i++) {
+        unsigned kept = prefix > i * 8 ? prefix - i * 8 : 0;
+        if (kept < 8) {
+            out_key[2 + i] =
+                (uint8_t)(out_key[2 + i] & (0xff00U >> kept) & 0xffU);
+        }
+    }
+    return (struct text){ (const char *)out_key, RANGE_KEY_SIZE };
+}
+
+#define NAME_KEY_SIZE (DOMAIN_TEXT_MAX + 32)
+
+/* Longer than any name that can be there is found nowhere. */
+static struct text name_key(char out_key[NAME_KEY_SIZE], int64_t number,
+                            const char *name)
+{
+    int length =
+        snprintf(out_key, NAME_KEY_SIZE, "%" PRId64 " %s", number, name);
+    return (struct text){ out_key, length > 0 && length < NAME_KEY_SIZE
+                                       ? (size_t)length
+                                       : 0 };
+}
+
+static char *lower_copy(struct arena *arena, const char *name)
+{
+    char *copy = arena_copy_string(arena, name);
+    for (char *c = copy; *c != '\0'; c++) {
+        *c = ascii_lower(*c);
+    }
+    return copy;
+}
+
+/* -- rows -- */
+
+struct directory_row {
+    int64_t account_id;
+    struct directory_account *account; /* NULL: of nobody */
+    const char *a;
+    const char *b;
+    const char *c;
+};
+
+static void add_account(struct directory *directory,
+                        const struct directory_row *row)
+{
+    struct directory_account *account =
+        arena_alloc(directory->arena, sizeof(*account));
+    account->account_id = row->account_id;
+    account->name = row->a;
+    account->manager_email = row->b;
+    apply_defaults(account);
+    map_set_id(directory->accounts, account->account_id, account);
+}
+
+/* What is not understood (written by SQL, or by a newer Baton) leaves the
+ * default. */
+static void add_setting(struct directory *directory,
+                        const struct directory_row *row)
+{
+    (void)directory;
+    for (size_t i = 0; i < account_setting_count; i++) {
+        const struct account_setting *setting = &account_settings[i];
+        if (strcmp(setting->key, row->a) == 0 && setting->check_value(row->b)) {
+            setting->apply(row->account, row->b);
+        }
+    }
+}
+
+static void add_credential(struct directory *directory,
+                           const struct directory_row *row)
+{
+    struct directory_credential *credential =
+        arena_alloc(directory->arena, sizeof(*credential));
+    credential->account = row->account;
+    credential->user_name = row->a;
+    credential->is_generated = strcmp(row->b, "generated") == 0;
+    credential->secret = row->c;
+    map_set(directory->credentials,
+            text_of(lower_copy(directory->arena, row->a)), credential);
+}
+
+static void add_network(struct directory *directory,
+                        const struct directory_row *row)
+{
+    struct network_range range;
+    struct error ignored;
+    uint8_t key[RANGE_KEY_SIZE];
+    if (network_range_parse(text_of(row->a), &range, &ignored)) {
+        map_set(directory->networks,
+                range_key(&range.base, range.prefix_bits, key), row->account);
+        directory->has_prefix[family_of(&range.base)][range.prefix_bits] = true;
+    }
+}
+
+static void add_domain(struct directory *directory,
+                       const struct directory_row *row)
+{
+    char key[NAME_KEY_SIZE];
+    map_set(directory->domains, name_key(key, row->account_id, row->a),
+            row->account);
+}
+
+static void add_route(struct directory *directory,
+                      const struct directory_row *row)
+{
+    struct directory_route *route =
+        arena_alloc(directory->arena, sizeof(*route));
+    route->destination = row->a;
+    route->target = row->b;
+    map_set(directory->routes, text_of(row->a), route);
+}
+
+static void add_suspension(struct directory *directory,
+                           const struct directory_row *row)
+{
+    static const char *const scopes[] = {
+        [SUSPENDED_ALL] = "all",
+        [SUSPENDED_ACCOUNT] = "account",
+        [SUSPENDED_DOMAIN] = "domain",
+        [SUSPENDED_MESSAGE] = "message",
+    };
+    char key[NAME_KEY_SIZE];
+    for (size_t i = 0; i < ARRAY_LENGTH(scopes); i++) {
+        if (strcmp(scopes[i], row->a) == 0) {
+            map_set(directory->suspensions, name_key(key, (int64_t)i, row->b),
+                    arena_copy_string(directory->arena, row->c));
+        }
+    }
+}
+
+static const struct row_kind {
+    const char *name;
+    bool needs_account;
+    void (*add)(struct directory *, const struct directory_row *);
+} row_kinds[] = {
+    { "account", false, add_account }, /* a name, b manager's address */
+    { "setting", true, add_setting }, /* a key, b value */
+    { "credential", true, add_credential }, /* a user, b kind, c secret */
+    { "network", true, add_network }, /* a range */
+    { "domain", true, add_domain }, /* a name */
+    { "route", false, add_route }, /* a destination, b target */
+    { "suspension", false, add_suspension }, /* a scope, b value, c reason */
+};
+
+static void add_row(struct directory *directory, const struct rows *rows,
+                    size_t i)
+{
+    struct text kind = rows_text(rows, i, "kind");
+    struct directory_row row = {
+        .account_id = rows_int64(rows, i, "account_id"),
+        .a = rows_copy(rows, i, "a", directory->arena),
+        .b = rows_copy(rows, i, "b", directory->arena),
+        .c = rows_copy(rows, i, "c", directory->arena),
+    };
+    row.account = map_get_id(directory->accounts, row.account_id);
+    for (size_t k = 0; k < ARRAY_LENGTH(row_kinds); k++) {
+        if (text_is(kind, row_kinds[k].name) &&
+            (row.account != NULL || !row_kinds[k].needs_account)) {
+            row_kinds[k].add(directory, &row);
+        }
+    }
+}
+
+/* -- loading -- */
+
+static struct directory *directory_create(void)
+{
+    struct directory *directory = memory_alloc(sizeof(*directory));
+    directory->arena = arena_create();
+    directory->accounts = map_create();
+    directory->credentials = map_create();
+    directory->networks = map_create();
+    directory->domains = map_create();
+    directory->routes = map_create();
+    directory->suspensions = map_create();
+    return directory;
+}
+
+void directory_free(struct directory **directory_pointer)
+{
+    struct directory *directory = *directory_pointer;
+    if (directory != NULL) {
+        map_free(&directory->accounts);
+        map_free(&directory->credentials);
+        map_free(&directory->networks);
+        map_free(&directory->domains);
+        map_free(&directory->routes);
+        map_free(&directory->suspensions);
+        arena_free(&directory->arena);
+        memory_free(directory);
+        *directory_pointer = NULL;
+    }
+}
+
+struct directory_request {
+    directory_loaded_fn *on_loaded;
+    void *owner;
+};
+
+static void on_read(void *owner, enum database_result result,
+                    const struct rows *rows, const struct error *error)
+{
+    struct directory_request *request = owner;
+    struct directory *directory = NULL;
+    if (result == DATABASE_DONE) {
+        directory = directory_create();
+        for (size_t i = 0; i < rows_count(rows); i++) {
+            add_row(directory, rows, i);
+        }
+    }
+    request->on_loaded(request->owner, result, directory, error);
+    memory_free(request);
+}
+
+void directory_load(struct database *database, directory_loaded_fn *on_loaded,
+                    void *owner)
+{
+    struct directory_request *request = memory_alloc(sizeof(*request));
+    request->on_loaded = on_loaded;
+    request->owner = owner;
+    query_run(database, STATEMENT_DIRECTORY_READ, NULL, on_read, request);
+}
+
+/* -- questions -- */
+
+const struct directory_account *
+directory_account_by_id(const struct directory *directory, int64_t account_id)
+{
+    return map_get_id(directory->accounts, account_id);
+}
+
+const struct directory_credential *
+directory_credential(const struct directory *directory, const char *user_name)
+{
+    struct buffer key = { 0 };
+    for (const char *c = user_name; *c != '\0'; c++) {
+        buffer_append_byte(&key, ascii_lower(*c));
+    }
+    const struct directory_credential *credential =
+        map_get(directory->credentials, buffer_text(&key));
+    buffer_free(&key);
+    return credential;
+}
+
+const struct directory_account *
+directory_account_by_network(const struct directory *directory,
+                             const struct network_address *address)
+{
+    uint8_t key[RANGE_KEY_SIZE];
+    sa_family_t family = address->socket.any.sa_family;
+    if (address->length == 0 || (family != AF_INET && family != AF_INET6)) {
+        return NULL;
+    }
+    for (unsigned prefix = family == AF_INET ? 32 : 128;; prefix--) {
+        if (directory->has_prefix[family_of(address)][prefix]) {
+            const struct directory_account *account = map_get(
+                directory->networks, range_key(address, prefix, key));
+            if (account != NULL) {
+                return account;
+            }
+        }
+        if (prefix == 0) {
+            return NULL;
+        }
+    }
+}
+
+bool directory_allows_domain(const struct directory *directory,
+                             const struct directory_account *account,
+                             const char *domain)
+{
+    char key[NAME_KEY_SIZE];
+    for (const char *parent = domain; parent[0] != '\0';) {
+        if (map_get(directory->domains,
+                    name_key(key, account->account_id, parent)) != NULL) {
+            return true;
+        }
+        const char *dot = strchr(parent, '.');
+        if (dot == NULL) {
+            return false;
+        }
+        parent = dot + 1;
+    }
+    return false;
+}
+
+const struct directory_route *
+directory_route(const struct directory *directory, const char *domain)
+{
+    const struct directory_route *route =
+        map_get(directory->routes, text_of(domain));
+    return route != NULL ? route : map_get(directory->routes, text_of("*"));
+}
+
+const char *directory_suspension(const struct directory *directory,
+                                 int64_t account_id, int64_t message_id,
+                                 const char *domain)
+{
+    char account_text[24];
+    char message_text[24];
+    snprintf(account_text, sizeof(account_text), "%" PRId64, account_id);
+    snprintf(message_text, sizeof(message_text), "%" PRId64, message_id);
+    const char *const values[] = {
+        [SUSPENDED_ALL] = "",
+        [SUSPENDED_ACCOUNT] = account_text,
+        [SUSPENDED_DOMAIN] = domain,
+        [SUSPENDED_MESSAGE] = message_text,
+    };
+    char key[NAME_KEY_SIZE];
+    if (map_count(directory->suspensions) == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
+        const char *reason = map_get(directory->suspensions,
+                                     name_key(key, (int64_t)i, values[i]));
+        if (reason != NULL) {
+            return reason;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,3 @@
+-- Create the days ahead; drop nothing.
+-- $1 now timestamptz
+SELECT baton.maintain($1::timestamptz, NULL, NULL, NULL, NULL) AS change_count;

@@ -1,0 +1,22 @@
+-- Make waiting deliveries due at once. Columns: delivery_count
+-- $1 scope text: all, account, domain or message
+-- $2 value text: account id, domain, message id
+-- $3 only what was given back for being suspended boolean
+WITH due AS (
+    UPDATE baton.queue q SET due_at = now()
+    FROM (
+        SELECT account_id, delivery_id
+        FROM baton.queue
+        WHERE worker_id IS NULL AND due_at > now()
+          AND (NOT $3::boolean OR why LIKE 'suspended %')
+          AND ($1::text = 'all'
+               OR ($1::text = 'account' AND account_id::text = $2::text)
+               OR ($1::text = 'domain' AND domain = $2::text)
+               OR ($1::text = 'message' AND message_id::text = $2::text))
+        ORDER BY account_id, delivery_id
+        FOR UPDATE
+    ) m
+    WHERE q.account_id = m.account_id AND q.delivery_id = m.delivery_id
+    RETURNING q.delivery_id
+)
+SELECT count(*) AS delivery_count FROM due;

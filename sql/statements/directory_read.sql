@@ -1,0 +1,28 @@
+-- Everything of the directory in one snapshot: accounts, then what belongs to
+-- them, then routes and suspensions. Columns: kind, account_id, a, b, c (what
+-- they mean by kind: directory.c)
+SELECT kind, account_id, a, b, c
+FROM (
+    SELECT 1 AS place, 'account' AS kind, account_id, name AS a,
+           coalesce(manager_email, '') AS b, '' AS c
+    FROM baton.account
+    UNION ALL
+    SELECT 2, 'setting', account_id, key, coalesce(value, ''), ''
+    FROM baton.account, jsonb_each_text(settings)
+    UNION ALL
+    SELECT 3, 'credential', account_id, user_name, kind, secret
+    FROM baton.credential
+    UNION ALL
+    SELECT 4, 'network', account_id, range::text, '', ''
+    FROM baton.network
+    UNION ALL
+    SELECT 5, 'domain', account_id, name, '', ''
+    FROM baton.domain
+    UNION ALL
+    SELECT 6, 'route', 0, destination, target, ''
+    FROM baton.route
+    UNION ALL
+    SELECT 7, 'suspension', 0, scope, value, reason
+    FROM baton.suspension
+) AS rows
+ORDER BY place, account_id;
