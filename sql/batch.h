@@ -17,6 +17,10 @@
 #ifndef BATON_SQL_BATCH_H
 #define BATON_SQL_BATCH_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "core/error.h"
 #include "core/list.h"
 #include "sql/database.h"
@@ -36,6 +40,11 @@ struct batch_row {
     batch_done_fn *on_done;
     void *owner;
     bool is_withdrawn;
+    /* The batch's own: */
+    bool is_in_flight;
+    bool is_in_doubt; /* may have been committed, the answer was lost */
+    bool is_alone; /* its batch was refused: it goes by itself */
+    int64_t deadline_monotonic; /* 0: none */
 };
 
 /* Withdraw a row: if it has not been sent it never will be; if it has, it is

@@ -29,14 +29,17 @@ struct parameters {
     size_t count;
     size_t row_count;
     size_t cursor; /* the column that the next column_… call fills */
-    size_t size_bytes; /* of all */
+    size_t size_bytes; /* of all columns */
+    int64_t lowest_id; /* of all column_id */
+    int64_t highest_id;
 };
 
 void parameters_free(struct parameters *parameters);
 void parameters_clear(struct parameters *parameters);
 
 /* $n::bigint, ::integer, ::boolean, ::timestamptz (a clock_now() instant),
- * ::text (NULL is NULL; what is not UTF-8 is replaced), ::bytea. */
+ * ::text (NULL is NULL; what is not UTF-8 is replaced), ::bytea. Before or
+ * behind all columns. */
 void parameter_int64(struct parameters *parameters, int64_t value);
 void parameter_int32(struct parameters *parameters, int32_t value);
 void parameter_boolean(struct parameters *parameters, bool value);
@@ -47,6 +50,7 @@ void parameter_bytes(struct parameters *parameters, struct text bytes);
 /* The same as elements of $n::bigint[] …: call one for each column, then
  * row_end. */
 void column_int64(struct parameters *parameters, int64_t value);
+void column_id(struct parameters *parameters, int64_t id);
 /* 0 becomes NULL. */
 void column_int64_or_null(struct parameters *parameters, int64_t value);
 void column_int32(struct parameters *parameters, int32_t value);

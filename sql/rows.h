@@ -28,4 +28,6 @@ struct text rows_text(const struct rows *rows, size_t row, const char *column);
 const char *rows_copy(const struct rows *rows, size_t row, const char *column,
                       struct arena *arena);
 
+void rows_free(struct rows **rows);
+
 #endif

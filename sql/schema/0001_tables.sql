@@ -195,7 +195,7 @@ CREATE TABLE baton.queue (
         autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
 -- Claims walk from account to account in this index (statements/queue_claim).
-CREATE INDEX queue_due ON baton.queue (account_id, due_at);
+CREATE INDEX queue_due ON baton.queue (account_id, priority, due_at);
 
 -- Why deliveries in a worker's hand wait, one row a site: rewritten by the
 -- worker every second while something waits there.

@@ -1,0 +1,2 @@
+-- Hear of operators' commands for deliveries in a worker's hand.
+LISTEN baton_queue;

@@ -1,0 +1,34 @@
+-- Renew a lease, and take over from workers whose lease ran out: their rows go
+-- and what they had is due. Leases follow the database's clock alone.
+-- Parameters:
+--   $1 worker_id bigint
+--   $2 lease_seconds integer
+--   $3 now timestamptz
+-- Columns: is_alive boolean, taken_over_count bigint
+WITH renewed AS (
+    UPDATE baton.worker
+    SET alive_until = now() + $2::integer * interval '1 second'
+    WHERE worker_id = $1::bigint
+    RETURNING worker_id
+), expired AS MATERIALIZED (
+    SELECT worker_id
+    FROM baton.worker
+    WHERE alive_until < now()
+      AND worker_id <> $1::bigint
+    FOR UPDATE SKIP LOCKED
+), dead AS (
+    DELETE FROM baton.worker
+    WHERE worker_id = ANY (ARRAY(SELECT worker_id FROM expired))
+    RETURNING worker_id
+), waits AS (
+    DELETE FROM baton.site_wait
+    WHERE worker_id = ANY (ARRAY(SELECT worker_id FROM expired))
+), freed AS (
+    UPDATE baton.queue
+    SET worker_id = NULL, due_at = $3::timestamptz, why = 'its worker is gone'
+    WHERE EXISTS (SELECT FROM dead)
+      AND worker_id = ANY (ARRAY(SELECT worker_id FROM dead))
+    RETURNING 1
+)
+SELECT EXISTS (SELECT FROM renewed) AS is_alive,
+       (SELECT count(*) FROM freed) AS taken_over_count;
