@@ -29,7 +29,7 @@ struct destination {
     /* How its site is to be made. */
     struct route_target target;
     bool has_target;
-    char route_key[256];
+    char route_key[600];
 };
 
 struct destinations {

@@ -632,3 +632,9 @@ void session_start(struct smtp_server *server, int descriptor,
         loop_post(server->loop, begin, session);
     }
 }
+
+const struct log_context *
+smtp_server_session_log(const struct smtp_server_session *session)
+{
+    return &session->log;
+}
