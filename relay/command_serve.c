@@ -115,8 +115,8 @@ static int health(struct command_call *call)
         return command_fail("nothing answers at %s: is baton serve running?",
                             network_address_text_with_port(&address, text));
     }
-    bool is_ready = text_starts_with_ignoring_case(buffer_text(&answer),
-                                                   "HTTP/1.1 200");
+    bool is_ready =
+        text_starts_with_ignoring_case(buffer_text(&answer), "HTTP/1.1 200");
     struct text body = body_of(buffer_text(&answer));
     printf("%.*s", TEXT_ARGUMENTS(body));
     buffer_free(&answer);

@@ -66,11 +66,10 @@ static bool set_failure(struct admin *admin, const PGresult *result,
 {
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     keep_sqlstate(admin, result);
-    return error_set(error, "PostgreSQL says: %.*s",
-                     TEXT_ARGUMENTS(first_line(
-                         primary != NULL
-                             ? primary
-                             : PQerrorMessage(admin->connection))));
+    return error_set(
+        error, "PostgreSQL says: %.*s",
+        TEXT_ARGUMENTS(first_line(
+            primary != NULL ? primary : PQerrorMessage(admin->connection))));
 }
 
 /* Text that may hold several statements, without parameters. */
@@ -107,11 +106,11 @@ struct admin *admin_connect(struct error *error)
     struct admin *admin = memory_alloc(sizeof(*admin));
     admin->connection = PQconnectdbParams(keywords, values, 1);
     if (PQstatus(admin->connection) != CONNECTION_OK) {
-        error_set(error,
-                  "cannot connect to PostgreSQL: %.*s; set [database] url in "
-                  "the configuration or BATON_DATABASE_URL in the environment",
-                  TEXT_ARGUMENTS(
-                      first_line(PQerrorMessage(admin->connection))));
+        error_set(
+            error,
+            "cannot connect to PostgreSQL: %.*s; set [database] url in "
+            "the configuration or BATON_DATABASE_URL in the environment",
+            TEXT_ARGUMENTS(first_line(PQerrorMessage(admin->connection))));
         admin_free(&admin);
         return NULL;
     }
@@ -354,8 +353,8 @@ static bool refuse_newer(uint64_t version, struct error *error)
                      version, newest_version());
 }
 
-static bool apply(struct admin *admin,
-                  const struct schema_migration *migration, struct error *error)
+static bool apply(struct admin *admin, const struct schema_migration *migration,
+                  struct error *error)
 {
     char number[16];
     const char *parameters[] = { number, migration->name };
@@ -400,12 +399,13 @@ static bool apply_missing(struct admin *admin, size_t *out_count,
            run_alone(admin, "admin_grant_report", NULL, 0, error);
 }
 
+/* Not on stdout, which may be wanted as JSON. */
 static void print_applied(size_t count)
 {
     for (size_t i = schema_migration_count - count; i < schema_migration_count;
          i++) {
-        printf("applied %04d_%s\n", schema_migrations[i].number,
-               schema_migrations[i].name);
+        fprintf(stderr, "applied %04d_%s\n", schema_migrations[i].number,
+                schema_migrations[i].name);
     }
 }
 

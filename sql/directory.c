@@ -35,7 +35,8 @@ enum suspension_scope {
 struct directory {
     struct arena *arena;
     struct map *accounts; /* struct directory_account by id */
-    struct map *credentials; /* struct directory_credential by lower case name */
+    struct map
+        *credentials; /* struct directory_credential by lower case name */
     struct map *networks; /* struct directory_account by range key */
     bool has_prefix[FAMILY_COUNT][PREFIX_LENGTHS];
     struct map *domains; /* struct directory_account by "id name" */
@@ -381,14 +382,14 @@ void directory_load(struct database *database, directory_loaded_fn *on_loaded,
 
 /* -- questions -- */
 
-const struct directory_account *
-directory_account_by_id(const struct directory *directory, int64_t account_id)
+const struct directory_account *directory_account_by_id(
+    const struct directory *directory, int64_t account_id)
 {
     return map_get_id(directory->accounts, account_id);
 }
 
-const struct directory_credential *
-directory_credential(const struct directory *directory, const char *user_name)
+const struct directory_credential *directory_credential(
+    const struct directory *directory, const char *user_name)
 {
     struct buffer key = { 0 };
     for (const char *c = user_name; *c != '\0'; c++) {
@@ -400,9 +401,8 @@ directory_credential(const struct directory *directory, const char *user_name)
     return credential;
 }
 
-const struct directory_account *
-directory_account_by_network(const struct directory *directory,
-                             const struct network_address *address)
+const struct directory_account *directory_account_by_network(
+    const struct directory *directory, const struct network_address *address)
 {
     uint8_t key[RANGE_KEY_SIZE];
     sa_family_t family = address->socket.any.sa_family;
@@ -411,8 +411,8 @@ directory_account_by_network(const struct directory *directory,
     }
     for (unsigned prefix = family == AF_INET ? 32 : 128;; prefix--) {
         if (directory->has_prefix[family_of(address)][prefix]) {
-            const struct directory_account *account = map_get(
-                directory->networks, range_key(address, prefix, key));
+            const struct directory_account *account =
+                map_get(directory->networks, range_key(address, prefix, key));
             if (account != NULL) {
                 return account;
             }
@@ -442,8 +442,8 @@ bool directory_allows_domain(const struct directory *directory,
     return false;
 }
 
-const struct directory_route *
-directory_route(const struct directory *directory, const char *domain)
+const struct directory_route *directory_route(const struct directory *directory,
+                                              const char *domain)
 {
     const struct directory_route *route =
         map_get(directory->routes, text_of(domain));

@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: MIT */
+/* Accounts and what belongs to them: user names, networks, domains, settings.
+ */
+#include <crypt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/address.h"
+#include "core/encoding.h"
+#include "core/memory.h"
+#include "core/network.h"
+#include "relay/command_internal.h"
+#include "sql/directory.h"
+
+#define NAME_LENGTH_MAX 64
+#define USER_NAME_LENGTH_MAX 128
+#define PASSWORD_LENGTH_MIN 12
+#define PASSWORD_LENGTH_MAX 256
+/* 26 characters of 5 bits: 130 random bits. */
+#define GENERATED_LENGTH 26
+
+/* -- accounts -- */
+
+static bool is_all_digits(const char *name)
+{
+    return strspn(name, "0123456789") == strlen(name);
+}
+
+static int account_add(struct command_call *call)
+{
+    static const char name_bytes[] = "abcdefghijklmnopqrstuvwxyz"
+                                     "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+    const char *name = call->arguments[0];
+    const char *manager = command_option(call, "--manager");
+    struct address address;
+    struct error error;
+    if (name[0] == '\0' || strlen(name) > NAME_LENGTH_MAX ||
+        strspn(name, name_bytes) != strlen(name) || is_all_digits(name)) {
+        return command_fail("\"%s\" is no name for an account: up to %d "
+                            "letters, digits, \"-\", \".\" and \"_\", not "
+                            "digits alone",
+                            name, NAME_LENGTH_MAX);
+    }
+    if (manager != NULL &&
+        !address_parse(text_of(manager), true, &address, &error)) {
+        return command_fail("--manager \"%s\" is no mail address: %s", manager,
+                            error.text);
+    }
+    const char *parameters[] = { name, manager };
+    struct admin_table *table =
+        command_change(call, "admin_account_add", parameters, 2,
+                       CHANNEL_DIRECTORY, "", &error);
+    if (table == NULL) {
+        return command_is_duplicate(call)
+                   ? command_fail("there is an account \"%s\" already", name)
+                   : command_fail("%s", error.text);
+    }
+    const char *id = admin_value(table, 0, "account_id");
+    output_done(call, json_pack("{ssss}", "account_id", id, "name", name),
+                "account %s added, id %s; next: baton credential add %s USER, "
+                "baton domain add %s DOMAIN",
+                name, id, name, name);
+    admin_table_free(&table);
+    return COMMAND_DONE;
+}
+
+static int account_list(struct command_call *call)
+{
+    struct admin_table *table =
+        command_query(call, "admin_account_list", NULL, 0);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    output_table(call, table, "There is no account: baton account add NAME.");
+    admin_table_free(&table);
+    return COMMAND_DONE;
+}
+
+static int refuse_while_queued(struct command_call *call, const char *id)
+{
+    struct admin_table *table =
+        command_query(call, "admin_account_queue_count", &id, 1);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    const char *count = admin_value(table, 0, "queued_count");
+    int status = COMMAND_DONE;
+    if (strcmp(count, "0") != 0) {
+        status = command_fail("account %s has %s unfinished deliveries: wait "
+                              "for them, or run baton queue cancel --account "
+                              "%s",
+                              call->arguments[0], count, call->arguments[0]);
+    }
+    admin_table_free(&table);
+    return status;
+}
+
+static int account_remove(struct command_call *call)
+{
+    struct id_text id;
+    if (!command_find_account(call, call->arguments[0], &id)) {
+        return COMMAND_FAILED;
+    }
+    const char *parameter = id.text;
+    int status = refuse_while_queued(call, parameter);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    struct admin_table *table =
+        command_change_directory(call, "admin_account_remove", &parameter, 1);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    admin_table_free(&table);
+    output_done(call, json_pack("{ss}", "removed", call->arguments[0]),
+                "account %s removed, with its user names, networks and domains",
+                call->arguments[0]);
+    return COMMAND_DONE;
+}
+
+/* -- lists of what belongs to one account or to all -- */
+
+static int list_of_account(struct command_call *call, const char *statement,
+                           const char *nothing)
+{
+    struct id_text id;
+    const char *parameter = NULL;
+    if (call->argument_count == 1) {
+        if (!command_find_account(call, call->arguments[0], &id)) {
+            return COMMAND_FAILED;
+        }
+        parameter = id.text;
+    }
+    struct admin_table *table = command_query(call, statement, &parameter, 1);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    output_table(call, table, nothing);
+    admin_table_free(&table);
+    return COMMAND_DONE;
+}
+
+/* Remove one thing of an account; `value` as the database has it. */
+static int remove_from_account(struct command_call *call, const char *statement,
+                               const char *noun, const char *value)
+{
+    struct id_text id;
+    if (!command_find_account(call, call->arguments[0], &id)) {
+        return COMMAND_FAILED;
+    }
+    const char *parameters[] = { id.text, value };
+    struct admin_table *table =
+        command_change_directory(call, statement, parameters, 2);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    bool is_found = admin_row_count(table) > 0;
+    admin_table_free(&table);
+    if (!is_found) {
+        return command_fail("account %s has no %s %s: baton %s list %s",
+                            call->arguments[0], noun, value,
+                            strcmp(noun, "user") == 0 ? "credential" : noun,
+                            call->arguments[0]);
+    }
+    output_done(call, json_pack("{ss}", "removed", value), "%s %s removed",
+                noun, value);
+    return COMMAND_DONE;
+}
+
+/* -- credentials -- */
+
+/* No letter that looks like another, nothing that a shell would take. */
+static void generate_password(char out_password[GENERATED_LENGTH + 1])
+{
+    static const char letters[33] = "abcdefghijkmnpqrstuvwxyz23456789";
+    uint8_t bytes[GENERATED_LENGTH];
+    random_bytes(bytes, sizeof(bytes));
+    for (size_t i = 0; i < GENERATED_LENGTH; i++) {
+        out_password[i] = letters[bytes[i] & 31];
+    }
+    out_password[GENERATED_LENGTH] = '\0';
+}
+
+static void hash_generated(const char *password, struct buffer *out_secret)
+{
+    uint8_t digest[SHA256_SIZE];
+    sha256(text_of(password), digest);
+    hex_encode((struct text){ (const char *)digest, sizeof(digest) },
+               out_secret);
+}
+
+static bool hash_chosen(const char *password, struct buffer *out_secret)
+{
+    void *data = NULL;
+    int size = 0;
+    char *setting = crypt_gensalt_ra("$y$", 0, NULL, 0);
+    const char *hashed =
+        setting == NULL ? NULL : crypt_ra(password, setting, &data, &size);
+    bool is_done = hashed != NULL && hashed[0] != '*';
+    if (is_done) {
+        buffer_append_string(out_secret, hashed);
+    } else {
+        command_fail("the password could not be hashed: libcrypt knows no "
+                     "yescrypt");
+    }
+    if (data != NULL) {
+        explicit_bzero(data, (size_t)size);
+    }
+    /* Allocated by libcrypt: memory_free is free. */
+    memory_free(data);
+    memory_free(setting);
+    return is_done;
+}
+
+static size_t character_count(const char *text)
+{
+    size_t count = 0;
+    for (; *text != '\0'; text++) {
+        count += ((unsigned char)*text & 0xc0) != 0x80 ? 1 : 0;
+    }
+    return count;
+}
+
+/* One line from the standard input. */
+static bool read_password(char out_password[PASSWORD_LENGTH_MAX + 3])
+{
+    if (fgets(out_password, PASSWORD_LENGTH_MAX + 3, stdin) == NULL) {
+        command_fail("--password-stdin: the standard input is empty");
+        return false;
+    }
+    size_t length = strcspn(out_password, "\r\n");
+    out_password[length] = '\0';
+    if (length > PASSWORD_LENGTH_MAX) {
+        command_fail("the password has more than %d octets",
+                     PASSWORD_LENGTH_MAX);
+        return false;
+    }
+    if (character_count(out_password) < PASSWORD_LENGTH_MIN) {
+        command_fail("the password has fewer than %d characters: take a "
+                     "longer one, or leave --password-stdin away to have one "
+                     "generated",
+                     PASSWORD_LENGTH_MIN);
+        return false;
+    }
+    return true;
+}
+
+static bool is_user_name(const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < length; i++) {
+        if (name[i] <= ' ' || name[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return length > 0 && length <= USER_NAME_LENGTH_MAX;
+}
+
+/* Store it and say so; `shown` is the password that was generated, or NULL. */
+static int store_credential(struct command_call *call, const char *account_id,
+                            const char *secret, const char *shown)
+{
+    char user[USER_NAME_LENGTH_MAX + 1];
+    struct error error;
+    snprintf(user, sizeof(user), "%s", call->arguments[1]);
+    for (char *c = user; *c != '\0'; c++) {
+        *c = ascii_lower(*c);
+    }
+    const char *parameters[] = { account_id, user,
+                                 shown != NULL ? "generated" : "chosen",
+                                 secret };
+    struct admin_table *table =
+        command_change(call, "admin_credential_add", parameters, 4,
+                       CHANNEL_DIRECTORY, "", &error);
+    if (table == NULL) {
+        return command_is_duplicate(call)
+                   ? command_fail("the user name \"%s\" is taken: user names "
+                                  "are unique over all accounts",
+                                  user)
+                   : command_fail("%s", error.text);
+    }
+    admin_table_free(&table);
+    if (shown != NULL) {
+        output_done(call,
+                    json_pack("{ssssss}", "account", call->arguments[0],
+                              "user_name", user, "password", shown),
+                    "user      %s\npassword  %s\nIt is shown this once: only "
+                    "its hash is kept.",
+                    user, shown);
+    } else {
+        output_done(call,
+                    json_pack("{ssss}", "account", call->arguments[0],
+                              "user_name", user),
+                    "user %s added, with the password given", user);
+    }
+    return COMMAND_DONE;
+}
+
+static int credential_add(struct command_call *call)
+{
+    struct id_text id;
+    struct buffer secret = { 0 };
+    char chosen[PASSWORD_LENGTH_MAX + 3];
+    char generated[GENERATED_LENGTH + 1];
+    bool is_chosen = command_option(call, "--password-stdin") != NULL;
+    if (!is_user_name(call->arguments[1])) {
+        return command_fail("\"%s\" is no user name: up to %d printable ASCII "
+                            "characters without blanks",
+                            call->arguments[1], USER_NAME_LENGTH_MAX);
+    }
+    if (!command_find_account(call, call->arguments[0], &id)) {
+        return COMMAND_FAILED;
+    }
+    bool is_hashed = true;
+    if (is_chosen) {
+        is_hashed = read_password(chosen) && hash_chosen(chosen, &secret);
+        explicit_bzero(chosen, sizeof(chosen));
+    } else {
+        generate_password(generated);
+        hash_generated(generated, &secret);
+    }
+    int status = !is_hashed ? COMMAND_FAILED
+                            : store_credential(call, id.text, secret.data,
+                                               is_chosen ? NULL : generated);
+    buffer_free(&secret);
+    return status;
+}
+
+static int credential_list(struct command_call *call)
+{
+    return list_of_account(
+        call, "admin_credential_list",
+        "There is no user name: baton credential add ACCOUNT USER.");
+}
+
+static int credential_remove(struct command_call *call)
+{
+    return remove_from_account(call, "admin_credential_remove", "user",
+                               call->arguments[1]);
+}
+
+/* -- networks -- */
+
+static bool read_range(const char *written, char out_range[NETWORK_TEXT_SIZE])
+{
+    struct network_range range;
+    struct error error;
+    if (!network_range_parse(text_of(written), &range, &error)) {
+        command_fail("%s", error.text);
+        return false;
+    }
+    if (range.prefix_bits == 0) {
+        command_fail("%s is everybody: whoever connects could send as this "
+                     "account; name the clients' own range",
+                     written);
+        return false;
+    }
+    network_range_text(&range, out_range);
+    return true;
+}
+
+/* The longest range decides, so two accounts cannot have the same. */
+static bool is_range_free(struct command_call *call, const char *range)
+{
+    struct admin_table *table =
+        command_query(call, "admin_network_owner", &range, 1);
+    if (table == NULL) {
+        return false;
+    }
+    bool is_free = admin_row_count(table) == 0;
+    if (!is_free) {
+        command_fail("account %s has the network %s already",
+                     admin_value(table, 0, "account"), range);
+    }
+    admin_table_free(&table);
+    return is_free;
+}
+
+static int network_add(struct command_call *call)
+{
+    struct id_text id;
+    char range[NETWORK_TEXT_SIZE];
+    if (!read_range(call->arguments[1], range) ||
+        !command_find_account(call, call->arguments[0], &id) ||
+        !is_range_free(call, range)) {
+        return COMMAND_FAILED;
+    }
+    const char *parameters[] = { id.text, range };
+    struct admin_table *table =
+        command_change_directory(call, "admin_network_add", parameters, 2);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    admin_table_free(&table);
+    output_done(
+        call,
+        json_pack("{ssss}", "account", call->arguments[0], "range", range),
+        "clients in %s send as account %s, without a password", range,
+        call->arguments[0]);
+    return COMMAND_DONE;
+}
+
+static int network_list(struct command_call *call)
+{
+    return list_of_account(call, "admin_network_list",
+                           "There is no network: baton network add ACCOUNT "
+                           "RANGE.");
+}
+
+static int network_remove(struct command_call *call)
+{
+    char range[NETWORK_TEXT_SIZE];
+    struct network_range parsed;
+    struct error error;
+    if (!network_range_parse(text_of(call->arguments[1]), &parsed, &error)) {
+        return command_fail("%s", error.text);
+    }
+    network_range_text(&parsed, range);
+    return remove_from_account(call, "admin_network_remove", "network", range);
+}
+
+/* -- domains -- */
+
+static int domain_add(struct command_call *call)
+{
+    struct id_text id;
+    struct error error;
+    char domain[DOMAIN_TEXT_MAX + 1];
+    if (!command_read_domain(call->arguments[1], domain, sizeof(domain)) ||
+        !command_find_account(call, call->arguments[0], &id)) {
+        return COMMAND_FAILED;
+    }
+    const char *parameters[] = { id.text, domain };
+    struct admin_table *table = command_change(
+        call, "admin_domain_add", parameters, 2, CHANNEL_DIRECTORY, "", &error);
+    if (table == NULL) {
+        return command_is_duplicate(call)
+                   ? command_fail("account %s has the domain %s already",
+                                  call->arguments[0], domain)
+                   : command_fail("%s", error.text);
+    }
+    admin_table_free(&table);
+    output_done(
+        call,
+        json_pack("{ssss}", "account", call->arguments[0], "domain", domain),
+        "account %s may write from %s and what lies under it",
+        call->arguments[0], domain);
+    return COMMAND_DONE;
+}
+
+static int domain_list(struct command_call *call)
+{
+    return list_of_account(call, "admin_domain_list",
+                           "There is no domain: baton domain add ACCOUNT "
+                           "DOMAIN.");
+}
+
+static int domain_remove(struct command_call *call)
+{
+    char domain[DOMAIN_TEXT_MAX + 1];
+    return command_read_domain(call->arguments[1], domain, sizeof(domain))
+               ? remove_from_account(call, "admin_domain_remove", "domain",
+                                     domain)
+               : COMMAND_FAILED;
+}
+
+/* -- settings -- */
+
+static const struct account_setting *find_setting(const char *key)
+{
+    for (size_t i = 0; i < account_setting_count; i++) {
+        if (strcmp(account_settings[i].key, key) == 0) {
+            return &account_settings[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *given_value(const struct admin_table *given, const char *key)
+{
+    for (size_t row = 0; row < admin_row_count(given); row++) {
+        if (strcmp(admin_value(given, row, "key"), key) == 0) {
+            return admin_value(given, row, "value");
+        }
+    }
+    return NULL;
+}
+
+static void print_settings(const struct command_call *call,
+                           const struct admin_table *given)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < account_setting_count; i++) {
+        const struct account_setting *setting = &account_settings[i];
+        const char *value = given_value(given, setting->key);
+        json_array_append_new(
+            list,
+            json_pack("{sssssbssss}", "key", setting->key, "value",
+                      value != NULL ? value : setting->initial, "is_default",
+                      value == NULL, "values", setting->values, "description",
+                      setting->description));
+        if (!call->is_json) {
+            printf("%-18s %-10s %-10s %s (%s)\n", setting->key,
+                   value != NULL ? value : setting->initial,
+                   value != NULL ? "" : "(default)", setting->description,
+                   setting->values);
+        }
+    }
+    if (call->is_json) {
+        output_json(list);
+    } else {
+        json_decref(list);
+    }
+}
+
+static int list_settings(struct command_call *call, const char *account_id)
+{
+    struct admin_table *given =
+        command_query(call, "admin_account_settings", &account_id, 1);
+    if (given == NULL) {
+        return COMMAND_FAILED;
+    }
+    print_settings(call, given);
+    admin_table_free(&given);
+    return COMMAND_DONE;
+}
+
+static int refuse_key(const char *key)
+{
+    struct buffer keys = { 0 };
+    for (size_t i = 0; i < account_setting_count; i++) {
+        buffer_printf(&keys, "%s%s", i == 0 ? "" : ", ",
+                      account_settings[i].key);
+    }
+    int status = command_fail("there is no setting \"%s\"; possible are %s",
+                              key, keys.data);
+    buffer_free(&keys);
+    return status;
+}
+
+static int account_set(struct command_call *call)
+{
+    struct id_text id;
+    bool is_reset = command_option(call, "--default") != NULL;
+    if (call->argument_count == 1 && is_reset) {
+        return command_misuse(call, "--default needs the KEY");
+    }
+    if (call->argument_count > 1 && (call->argument_count == 2) != is_reset) {
+        return command_misuse(call, "after the KEY expected either a VALUE or "
+                                    "--default");
+    }
+    if (!command_find_account(call, call->arguments[0], &id)) {
+        return COMMAND_FAILED;
+    }
+    if (call->argument_count == 1) {
+        return list_settings(call, id.text);
+    }
+    const char *key = call->arguments[1];
+    const char *value = is_reset ? NULL : call->arguments[2];
+    const struct account_setting *setting = find_setting(key);
+    if (setting == NULL) {
+        return refuse_key(key);
+    }
+    if (value != NULL && !setting->check_value(value)) {
+        return command_fail("%s cannot be \"%s\": expected %s", key, value,
+                            setting->values);
+    }
+    const char *parameters[] = { id.text, key, value };
+    struct admin_table *table =
+        command_change_directory(call, "admin_account_set", parameters, 3);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    admin_table_free(&table);
+    const char *shown = value != NULL ? value : setting->initial;
+    output_done(call,
+                json_pack("{ssssss}", "account", call->arguments[0], "key", key,
+                          "value", shown),
+                "%s of account %s is %s%s", key, call->arguments[0], shown,
+                is_reset ? ", the default" : "");
+    return COMMAND_DONE;
+}
+
+/* -- the table -- */
+
+static const struct command_option account_add_options[] = {
+    { "--manager", "ADDRESS", "mail address of who manages it" },
+    { 0 },
+};
+
+static const struct command_option credential_add_options[] = {
+    { "--password-stdin", NULL,
+      "read a chosen password from the standard input" },
+    { 0 },
+};
+
+static const struct command_option set_options[] = {
+    { "--default", NULL, "give KEY its default again" },
+    { 0 },
+};
+
+const struct command account_commands[] = {
+    { "account add", "NAME", "make an account", 1, 1, account_add_options,
+      NEEDS_SCHEMA, account_add },
+    { "account list", "", "list accounts", 0, 0, NULL, NEEDS_SCHEMA,
+      account_list },
+    { "account remove", "ACCOUNT", "remove an account and what belongs to it",
+      1, 1, NULL, NEEDS_SCHEMA, account_remove },
+    { "set", "ACCOUNT [KEY VALUE]", "show or change an account's settings", 1,
+      3, set_options, NEEDS_SCHEMA, account_set },
+    { "credential add", "ACCOUNT USER",
+      "add a user name for SMTP AUTH; prints a new password", 2, 2,
+      credential_add_options, NEEDS_SCHEMA, credential_add },
+    { "credential list", "[ACCOUNT]", "list user names", 0, 1, NULL,
+      NEEDS_SCHEMA, credential_list },
+    { "credential remove", "ACCOUNT USER", "remove a user name", 2, 2, NULL,
+      NEEDS_SCHEMA, credential_remove },
+    { "network add", "ACCOUNT RANGE",
+      "let an address range send without a password", 2, 2, NULL, NEEDS_SCHEMA,
+      network_add },
+    { "network list", "[ACCOUNT]", "list networks", 0, 1, NULL, NEEDS_SCHEMA,
+      network_list },
+    { "network remove", "ACCOUNT RANGE", "remove a network", 2, 2, NULL,
+      NEEDS_SCHEMA, network_remove },
+    { "domain add", "ACCOUNT DOMAIN", "let an account write from a domain", 2,
+      2, NULL, NEEDS_SCHEMA, domain_add },
+    { "domain list", "[ACCOUNT]", "list domains", 0, 1, NULL, NEEDS_SCHEMA,
+      domain_list },
+    { "domain remove", "ACCOUNT DOMAIN", "remove a domain", 2, 2, NULL,
+      NEEDS_SCHEMA, domain_remove },
+};
+const size_t account_command_count = ARRAY_LENGTH(account_commands);

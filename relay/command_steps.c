@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps that many subcommands begin with or end in. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/address.h"
+#include "core/memory.h"
+#include "relay/command_internal.h"
+
+#define SQLSTATE_UNIQUE_VIOLATION "23505"
+#define SQLSTATE_DEADLOCK "40P01"
+#define SQLSTATE_SERIALIZATION "40001"
+#define TRIES_MAX 5
+#define LIMIT_MAX 100000
+
+struct admin_table *command_query(struct command_call *call,
+                                  const char *statement,
+                                  const char *const *parameters,
+                                  size_t parameter_count)
+{
+    struct error error;
+    struct admin_table *table =
+        admin_run(call->admin, statement, parameters, parameter_count, &error);
+    if (table == NULL) {
+        command_fail("%s", error.text);
+    }
+    return table;
+}
+
+static bool is_worth_repeating(const struct command_call *call)
+{
+    const char *state = admin_sqlstate(call->admin);
+    return strcmp(state, SQLSTATE_DEADLOCK) == 0 ||
+           strcmp(state, SQLSTATE_SERIALIZATION) == 0;
+}
+
+bool command_is_duplicate(const struct command_call *call)
+{
+    return strcmp(admin_sqlstate(call->admin), SQLSTATE_UNIQUE_VIOLATION) == 0;
+}
+
+static struct admin_table *change_once(struct command_call *call,
+                                       const char *statement,
+                                       const char *const *parameters,
+                                       size_t parameter_count,
+                                       const char *const notice[2],
+                                       struct error *error)
+{
+    if (!admin_begin(call->admin, error)) {
+        return NULL;
+    }
+    struct admin_table *table =
+        admin_run(call->admin, statement, parameters, parameter_count, error);
+    struct admin_table *told =
+        table == NULL
+            ? NULL
+            : admin_run(call->admin, "admin_notify", notice, 2, error);
+    bool is_done = told != NULL;
+    admin_table_free(&told);
+    if (!is_done) {
+        admin_rollback(call->admin);
+    } else {
+        is_done = admin_commit(call->admin, error);
+    }
+    if (!is_done) {
+        admin_table_free(&table);
+    }
+    return table;
+}
+
+/* Workers lock queue rows in an order of their own: whoever PostgreSQL chose to
+ * break a deadlock tries again. */
+struct admin_table *command_change(struct command_call *call,
+                                   const char *statement,
+                                   const char *const *parameters,
+                                   size_t parameter_count, const char *channel,
+                                   const char *payload, struct error *out_error)
+{
+    const char *const notice[2] = { channel, payload };
+    struct admin_table *table = NULL;
+    for (int i = 0; i < TRIES_MAX && table == NULL; i++) {
+        table = change_once(call, statement, parameters, parameter_count,
+                            notice, out_error);
+        if (table == NULL && !is_worth_repeating(call)) {
+            break;
+        }
+    }
+    return table;
+}
+
+struct admin_table *command_change_directory(struct command_call *call,
+                                             const char *statement,
+                                             const char *const *parameters,
+                                             size_t parameter_count)
+{
+    struct error error;
+    struct admin_table *table =
+        command_change(call, statement, parameters, parameter_count,
+                       CHANNEL_DIRECTORY, "", &error);
+    if (table == NULL) {
+        command_fail("%s", error.text);
+    }
+    return table;
+}
+
+bool command_find_account(struct command_call *call, const char *name,
+                          struct id_text *out_id)
+{
+    struct admin_table *table =
+        command_query(call, "admin_account_find", &name, 1);
+    if (table == NULL) {
+        return false;
+    }
+    bool is_found = admin_row_count(table) == 1;
+    if (is_found) {
+        snprintf(out_id->text, sizeof(out_id->text), "%s",
+                 admin_value(table, 0, "account_id"));
+    } else {
+        command_fail("there is no account \"%s\": baton account list shows "
+                     "them, baton account add makes one",
+                     name);
+    }
+    admin_table_free(&table);
+    return is_found;
+}
+
+bool command_find_account_option(struct command_call *call,
+                                 struct id_text *out_id,
+                                 const char **out_parameter)
+{
+    const char *name = command_option(call, "--account");
+    *out_parameter = name == NULL ? NULL : out_id->text;
+    return name == NULL || command_find_account(call, name, out_id);
+}
+
+bool command_read_domain(const char *name, char *out_domain, size_t size)
+{
+    char domain[DOMAIN_TEXT_MAX + 1];
+    struct error error;
+    if (!domain_normalize(text_of(name), domain, &error)) {
+        command_fail("\"%s\" is no domain: %s", name, error.text);
+        return false;
+    }
+    snprintf(out_domain, size, "%s", domain);
+    return true;
+}
+
+bool command_read_limit(const struct command_call *call, const char *initial,
+                        struct id_text *out_limit)
+{
+    const char *written = command_option(call, "--limit");
+    uint64_t limit = 0;
+    if (!text_to_uint64(text_of(written != NULL ? written : initial), &limit) ||
+        limit == 0 || limit > LIMIT_MAX) {
+        command_misuse(call, "--limit expects a number from 1 to %d",
+                       LIMIT_MAX);
+        return false;
+    }
+    snprintf(out_limit->text, sizeof(out_limit->text), "%" PRIu64, limit);
+    return true;
+}
