@@ -308,6 +308,26 @@ static const char *tls_text(const struct smtp_client_facts *facts,
                          : NULL;
 }
 
+#define QUEUED_FORMAT "Ok: queued as %" PRId64
+
+/* The conversation with the answer that the client gets if this is committed.
+ */
+static struct text copy_transcript(struct arena *arena,
+                                   const struct transcript *transcript,
+                                   int64_t message_id)
+{
+    struct transcript copy = *transcript;
+    char answer[80];
+    snprintf(answer, sizeof(answer), "250 2.0.0 " QUEUED_FORMAT, message_id);
+    copy.lines = (struct buffer){ 0 };
+    buffer_append_text(&copy.lines, buffer_text(&transcript->lines));
+    transcript_sent(&copy, text_of(answer));
+    struct text text = { arena_copy_text(arena, buffer_text(&copy.lines)),
+                         copy.lines.length };
+    transcript_free(&copy);
+    return text;
+}
+
 /* Everything that is stored, as it was at this moment: the session may change
  * or end before the commit. */
 static void fill_row(struct submission *submission,
@@ -364,7 +384,7 @@ static void answer(struct submission *submission, enum database_result result)
     }
     client->submission = NULL;
     if (result == DATABASE_DONE) {
-        smtp_reply_set(&reply, 250, "2.0.0", "Ok: queued as %" PRId64,
+        smtp_reply_set(&reply, 250, "2.0.0", QUEUED_FORMAT,
                        message->message_id);
     } else if (result == DATABASE_UNAVAILABLE) {
         smtp_reply_set(&reply, 451, "4.3.0",
@@ -507,7 +527,7 @@ static bool inspect(struct intake_client *client,
 }
 
 static void on_message(void *owner, struct smtp_transaction *transaction,
-                       struct text transcript)
+                       const struct transcript *transcript)
 {
     struct intake_client *client = owner;
     const struct directory_account *account = account_of(client);
@@ -526,9 +546,8 @@ static void on_message(void *owner, struct smtp_transaction *transaction,
     candidate->client = client;
     candidate->transaction = transaction;
     candidate->message_id = id_make();
-    candidate->transcript =
-        (struct text){ arena_copy_text(transaction->arena, transcript),
-                       transcript.length };
+    candidate->transcript = copy_transcript(transaction->arena, transcript,
+                                            candidate->message_id);
     if (inspect(client, account, candidate)) {
         check_sender_domain(candidate);
     }

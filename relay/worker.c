@@ -98,8 +98,9 @@ static void on_directory_loaded(void *owner, enum database_result result,
         scheduler_set_directory(worker->scheduler, directory);
         directory_free(&old);
     } else {
-        log_warning(NULL, "the directory could not be loaded", "reason=\"%s\"",
-                    log_quote(text_of(error != NULL ? error->text : "")));
+        log_write(result == DATABASE_FAILED ? LOG_ERROR : LOG_DEBUG, NULL,
+                  "the directory could not be loaded", "reason=\"%s\"",
+                  log_quote(text_of(error != NULL ? error->text : "")));
         wait = DIRECTORY_RETRY_MILLISECONDS;
     }
     if (worker->is_directory_stale) {

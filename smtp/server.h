@@ -21,6 +21,7 @@
 #include "core/text.h"
 #include "core/tls.h"
 #include "smtp/reply.h"
+#include "smtp/transcript.h"
 
 struct smtp_server;
 struct smtp_server_session;
@@ -128,7 +129,7 @@ struct smtp_server_handler {
     /* The whole message is there. transcript: the session's conversation since
      * its start or its last message. */
     void (*on_message)(void *client, struct smtp_transaction *transaction,
-                       struct text transcript);
+                       const struct transcript *transcript);
 };
 
 /* Numbers, all from [limits]; see smtp/settings.c for the rows. */

@@ -177,7 +177,7 @@ static void hand_over(struct smtp_server_session *session)
     session_enter(session, SESSION_ASKING);
     session->server->options.handler->on_message(
         session->client, transaction,
-        buffer_text(&session->transcript.lines));
+        &session->transcript);
 }
 
 static void end_message(struct smtp_server_session *session)

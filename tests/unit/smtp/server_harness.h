@@ -180,7 +180,7 @@ static inline void harness_answer_message(void *owner)
 
 static inline void harness_on_message(void *client,
                                       struct smtp_transaction *transaction,
-                                      struct text transcript)
+                                      const struct transcript *transcript)
 {
     struct harness_client *kept = client;
     struct harness *harness = kept->harness;
@@ -195,7 +195,7 @@ static inline void harness_on_message(void *client,
     (void)snprintf(harness->protocol, sizeof(harness->protocol), "%s",
                    harness->facts->protocol);
     (void)snprintf(harness->transcript, sizeof(harness->transcript), "%.*s",
-                   TEXT_ARGUMENTS(transcript));
+                   TEXT_ARGUMENTS(buffer_text(&transcript->lines)));
     buffer_clear(&harness->data);
     buffer_append_text(&harness->data, buffer_text(&transaction->data));
     if (harness->take_share) {
