@@ -142,35 +142,37 @@ static size_t distance(const char *a, const char *b)
 
 /* -- help -- */
 
-static void print_row(const char *name, const char *arguments, const char *help)
+static void print_row(FILE *out, const char *name, const char *arguments,
+                      const char *help)
 {
     char left[80];
     snprintf(left, sizeof(left), "%s%s%s", name,
              arguments != NULL && arguments[0] != '\0' ? " " : "",
              arguments != NULL ? arguments : "");
-    printf("  %-34s %s\n", left, help);
+    fprintf(out, "  %-34s %s\n", left, help);
 }
 
-static void print_options(const struct command_option *options, size_t count)
+static void print_options(FILE *out, const struct command_option *options,
+                          size_t count)
 {
     for (size_t i = 0; i < count && options[i].name != NULL; i++) {
-        print_row(options[i].name, options[i].value, options[i].help);
+        print_row(out, options[i].name, options[i].value, options[i].help);
     }
 }
 
-static void print_general_help(const struct command_list *list,
+static void print_general_help(FILE *out, const struct command_list *list,
                                const char *family)
 {
-    printf("usage: baton COMMAND [ARGUMENT]... [--OPTION]...\n\n");
+    fprintf(out, "usage: baton COMMAND [ARGUMENT]... [--OPTION]...\n\n");
     for (size_t i = 0; i < list->count; i++) {
         const struct command *command = list->rows[i];
         if (family == NULL || is_in_family(command, family)) {
-            print_row(command->name, command->arguments, command->help);
+            print_row(out, command->name, command->arguments, command->help);
         }
     }
-    printf("\nEverywhere:\n");
-    print_options(global_options, ARRAY_LENGTH(global_options));
-    printf("\nbaton COMMAND --help tells a command's options.\n");
+    fprintf(out, "\nEverywhere:\n");
+    print_options(out, global_options, ARRAY_LENGTH(global_options));
+    fprintf(out, "\nbaton COMMAND --help tells a command's options.\n");
 }
 
 static void print_command_help(const struct command *command)
@@ -180,10 +182,10 @@ static void print_command_help(const struct command *command)
            command->options != NULL ? " [--OPTION]..." : "", command->help);
     if (command->options != NULL) {
         printf("\nOptions:\n");
-        print_options(command->options, COMMAND_OPTIONS_MAX);
+        print_options(stdout, command->options, COMMAND_OPTIONS_MAX);
     }
     printf("\nEverywhere:\n");
-    print_options(global_options, ARRAY_LENGTH(global_options));
+    print_options(stdout, global_options, ARRAY_LENGTH(global_options));
 }
 
 /* -- saying what is wrong -- */
@@ -437,14 +439,15 @@ static int explain(const struct command_list *list,
 {
     bool is_wanted = line->global_values[OPTION_HELP] != NULL;
     if (line->word_count == 0 || strcmp(line->words[0], "help") == 0) {
-        print_general_help(list, NULL);
-        return is_wanted || line->word_count > 0 ? COMMAND_DONE
-                                                 : COMMAND_MISUSED;
+        is_wanted = is_wanted || line->word_count > 0;
+        print_general_help(is_wanted ? stdout : stderr, list, NULL);
+        return is_wanted ? COMMAND_DONE : COMMAND_MISUSED;
     }
     for (size_t i = 0; i < list->count; i++) {
         if (is_in_family(list->rows[i], line->words[0]) &&
             line->word_count == 1) {
-            print_general_help(list, line->words[0]);
+            print_general_help(is_wanted ? stdout : stderr, list,
+                               line->words[0]);
             return is_wanted ? COMMAND_DONE : COMMAND_MISUSED;
         }
     }

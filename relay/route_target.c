@@ -9,8 +9,6 @@
 #include "core/memory.h"
 #include "core/network.h"
 
-#define EXPECTED "expected smtp://host, smtps://host, sandbox: or discard:"
-
 static const struct {
     const char *name;
     enum smtp_client_tls tls;
@@ -244,7 +242,12 @@ bool route_target_parse(const char *text, struct route_target *out_target,
         return parse_host_url(text_slice(rest, 8, rest.length), true,
                               out_target, error);
     }
-    return error_set(error, EXPECTED);
+    /* What follows the colon may hold a password. */
+    return error_set(
+        error,
+        "expected smtp://host, smtps://host, sandbox: or "
+        "discard:, not \"%.*s\"",
+        TEXT_ARGUMENTS(text_slice(rest, 0, text_find_byte(rest, ':'))));
 }
 
 /* Everything but what RFC 3986 calls unreserved is encoded. */
