@@ -254,13 +254,25 @@ static void hash_in_thread(struct authentication *check, const char *secret,
     }
 }
 
-/* Spend the time of a hash, then refuse. */
+static bool is_user_throttled(const struct authentication *check)
+{
+    return is_throttled(check->authenticator, check->user_key,
+                        relay_settings_now()->auth_failures_per_user);
+}
+
+/* Spend the time of a hash, then refuse; or say that it was tried too often. */
 static void refuse_slowly(struct authentication *check, const char *password)
 {
     check->account_id = 0;
-    hash_in_thread(check, DECOY_SECRET, password);
+    if (is_user_throttled(check)) {
+        report_later(check, AUTH_THROTTLED);
+    } else {
+        hash_in_thread(check, DECOY_SECRET, password);
+    }
 }
 
+/* A generated secret cannot be guessed: the right one passes even while its name
+ * is throttled, so that nobody can lock its owner out. */
 static void check_credential(struct authentication *check,
                              const struct directory_credential *credential,
                              const char *password)
@@ -279,8 +291,7 @@ static void check_credential(struct authentication *check,
                      password, check->fingerprint);
     if (is_remembered(authenticator, check->fingerprint)) {
         report_later(check, AUTH_ACCEPTED);
-    } else if (is_throttled(authenticator, check->user_key,
-                            relay_settings_now()->auth_failures_per_user)) {
+    } else if (is_user_throttled(check)) {
         report_later(check, AUTH_THROTTLED);
     } else {
         hash_in_thread(check, credential->secret, password);
