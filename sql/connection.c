@@ -65,6 +65,7 @@ struct connection {
     struct list sent;
     bool is_losing;
     bool is_closed;
+    bool is_broken; /* by connection_break */
     bool is_unsafe; /* durability is off and not allowed */
     bool was_refusal_logged;
     struct error error;
@@ -202,7 +203,8 @@ static void on_loss(void *owner)
         return;
     }
     timer_start(&connection->timer, connection->loop,
-                world_milliseconds(next_backoff(connection)), start_connecting, connection);
+                world_milliseconds(next_backoff(connection)), start_connecting,
+                connection);
     connection->handler->on_lost(connection->owner, &connection->error);
 }
 
@@ -655,6 +657,10 @@ static void start_connecting(void *owner)
                                "client_encoding", NULL };
     const char *values[] = { name, "30", "30000", connection->url, "UTF8",
                              NULL };
+    if (connection->is_broken) {
+        lose(connection, "the connection is cut");
+        return;
+    }
     enter_state(connection, STATE_CONNECTING);
     connection->link = PQconnectStartParams(keywords, values, 1);
     check(connection->link != NULL);
@@ -728,6 +734,14 @@ void connection_free(struct connection **connection)
 bool connection_is_ready(const struct connection *connection)
 {
     return connection->state == STATE_READY && !connection->is_losing;
+}
+
+void connection_break(struct connection *connection, bool is_broken)
+{
+    connection->is_broken = is_broken;
+    if (is_broken) {
+        lose(connection, "the connection is cut");
+    }
 }
 
 struct request *connection_submit(struct connection *connection,

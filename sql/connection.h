@@ -68,6 +68,10 @@ struct connection *connection_create(struct loop *loop,
 void connection_free(struct connection **connection);
 bool connection_is_ready(const struct connection *connection);
 
+/* For tests: break the connection and stay away until told otherwise, as if the
+ * network were cut. */
+void connection_break(struct connection *connection, bool is_broken);
+
 /* Begin a request; the connection must be ready. It is gone after on_done. */
 struct request *connection_submit(struct connection *connection,
                                   const struct request_handler *handler,

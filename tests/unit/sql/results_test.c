@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/sql/database_fixture.h"
+
+#define WORKER 41
+
+static void store_and_wait(struct fixture *f, struct sample_message *sample)
+{
+    make_message(sample, 3, WORKER, TEXT_LITERAL("x"));
+    store_message(f, sample);
+    run_until(f, has_outcome, &sample->stored);
+    assert_int_equal(sample->stored.result, DATABASE_DONE);
+}
+
+static void finish_and_wait(struct fixture *f, struct sample_message *sample)
+{
+    store_result(f, sample);
+    assert_int_equal(sample->resulted.call_count, 0);
+    run_until(f, has_outcome, &sample->resulted);
+    assert_string_equal(sample->resulted.reason.text, "");
+    assert_int_equal(sample->resulted.result, DATABASE_DONE);
+    assert_int_equal(sample->resulted.call_count, 1);
+}
+
+static void a_finished_delivery_leaves_the_queue(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    store_and_wait(f, &sample);
+    make_result(&sample, RESULT_FINISHED);
+    sample.result.sandbox_message = TEXT_LITERAL("the copy");
+    sample.result.sandbox_sender = "race@example.com";
+    finish_and_wait(f, &sample);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue"), 0);
+    assert_int_equal(
+        sql_number(f, "SELECT count(*) FROM baton.delivery WHERE state = "
+                      "'delivered' AND attempt_count = 1 AND last_reply = "
+                      "'250 2.0.0 Ok' AND finished_at IS NOT NULL"),
+        1);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.attempt WHERE "
+                                   "reply_code = 250 AND number = 1"),
+                     1);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.event WHERE "
+                                   "kind = 'delivered' AND detail->>'code' = "
+                                   "'250' AND recipient IS NOT NULL"),
+                     1);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.sandbox WHERE "
+                                   "message = 'the copy'::bytea"),
+                     1);
+}
+
+static void a_rescheduled_delivery_is_given_back(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    store_and_wait(f, &sample);
+    make_result(&sample, RESULT_RESCHEDULED);
+    finish_and_wait(f, &sample);
+    assert_int_equal(
+        sql_number(f, "SELECT count(*) FROM baton.queue WHERE worker_id IS "
+                      "NULL AND due_at BETWEEN now() + interval '50 s' AND "
+                      "now() + interval '70 s' AND attempt_count = 1 AND why "
+                      "= 'greylisted'"),
+        1);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.delivery WHERE "
+                                   "state = 'queued' AND attempt_count = 1"),
+                     1);
+}
+
+static void a_kept_delivery_stays_the_worker_s(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    store_and_wait(f, &sample);
+    make_result(&sample, RESULT_KEPT);
+    finish_and_wait(f, &sample);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue WHERE "
+                                   "worker_id = 41 AND attempt_count = 1"),
+                     1);
+}
+
+static void given_back_untried(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    store_and_wait(f, &sample);
+    make_result(&sample, RESULT_RESCHEDULED);
+    sample.result.has_attempt = false;
+    sample.result.attempt_number = 0;
+    sample.result.event_kind = NULL;
+    finish_and_wait(f, &sample);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.attempt"), 0);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue WHERE "
+                                   "worker_id IS NULL AND attempt_count = 0"),
+                     1);
+}
+
+/* Fencing: the delivery was taken over, its old owner comes late. */
+static void who_lost_the_delivery_changes_nothing_but_the_story(void **state)
+{
+    static const enum result_next cases[] = { RESULT_FINISHED,
+                                              RESULT_RESCHEDULED, RESULT_KEPT };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct sample_message sample;
+        store_and_wait(f, &sample);
+        sql_do(f, "UPDATE baton.queue SET worker_id = 42");
+        make_result(&sample, cases[i]);
+        finish_and_wait(f, &sample);
+        assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue "
+                                       "WHERE worker_id = 42 AND "
+                                       "attempt_count = 0"),
+                         1);
+        assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.delivery "
+                                       "WHERE state = 'queued'"),
+                         1);
+        assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.attempt"),
+                         1);
+        sql_do(f, "TRUNCATE baton.queue, baton.delivery, baton.attempt");
+    }
+}
+
+static void a_result_stored_twice_is_stored_once(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    store_and_wait(f, &sample);
+    make_result(&sample, RESULT_FINISHED);
+    finish_and_wait(f, &sample);
+    sample.resulted = (struct outcome){ .result = -1 };
+    finish_and_wait(f, &sample);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.attempt"), 1);
+    /* And the message again, as after a lost answer: it is not queued anew. */
+    sample.stored = (struct outcome){ .result = -1 };
+    store_message(f, &sample);
+    run_until(f, has_outcome, &sample.stored);
+    assert_int_equal(sample.stored.result, DATABASE_DONE);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue"), 0);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.delivery WHERE "
+                                   "state = 'delivered'"),
+                     1);
+}
+
+static void an_event_stands_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome outcome = { .result = -1 };
+    struct new_event event = {
+        .account_id = 0,
+        .event_id = id_make(),
+        .occurred_at = clock_now(),
+        .kind = "rejected",
+        .recipient = "nobody\xff@example.net",
+        .detail = "{\"reply\": \"a\\u0000b \\\\u0000\"}",
+    };
+    event_store(f->database, &outcome.row, &event, on_outcome, &outcome);
+    run_until(f, has_outcome, &outcome);
+    assert_string_equal(outcome.reason.text, "");
+    assert_int_equal(outcome.result, DATABASE_DONE);
+    assert_int_equal(
+        sql_number(f, "SELECT count(*) FROM baton.event WHERE message_id IS "
+                      "NULL AND detail->>'reply' = U&'a\\FFFDb \\\\u0000'"),
+        1);
+}
+
+static void result_waits_do_not_grow_without_bound(void **state)
+{
+    enum { COUNT = 10010 };
+    struct fixture *f = *state;
+    struct outcome *outcomes = memory_alloc_array(COUNT, sizeof(*outcomes));
+    struct new_event event = {
+        .event_id = 1, .occurred_at = clock_now(), .kind = "rejected",
+        .detail = "{}",
+    };
+    connection_break(f->database->lines[CONNECTION_RESULT].connection, true);
+    for (size_t i = 0; i < COUNT; i++) {
+        outcomes[i].result = -1;
+        event_store(f->database, &outcomes[i].row, &event, on_outcome,
+                    &outcomes[i]);
+    }
+    run_until(f, has_outcome, &outcomes[COUNT - 1]);
+    assert_int_equal(outcomes[COUNT - 1].result, DATABASE_UNAVAILABLE);
+    assert_int_equal(outcomes[0].result, -1);
+    database_free(&f->database);
+    memory_free(outcomes);
+}
+
+#define ROW(test)                                                              \
+    cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ROW(a_finished_delivery_leaves_the_queue),
+        ROW(a_rescheduled_delivery_is_given_back),
+        ROW(a_kept_delivery_stays_the_worker_s),
+        ROW(given_back_untried),
+        ROW(who_lost_the_delivery_changes_nothing_but_the_story),
+        ROW(a_result_stored_twice_is_stored_once),
+        ROW(an_event_stands_alone),
+        ROW(result_waits_do_not_grow_without_bound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
