@@ -233,7 +233,8 @@ static int refuse_unknown(const struct command_list *list,
         }
         for (size_t i = 0; i < list->count; i++) {
             size_t letters = distance(typed.data, list->rows[i]->name);
-            if (letters < least) {
+            if (letters < least ||
+                (letters == least && nearest != NULL && words == 2)) {
                 least = letters;
                 nearest = list->rows[i]->name;
             }

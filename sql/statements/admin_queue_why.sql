@@ -1,14 +1,26 @@
--- The queue in groups: what waits where, and why. Columns: delivery_count,
--- account, domain, state, oldest_at, next_try_at, why
+-- The queue in groups: what waits where, and why. Rows that differ in nothing
+-- that matters here are counted first, and one of each kind is explained.
+-- Columns: delivery_count, account, domain, state, oldest_at, next_try_at, why
 -- $1 account_id bigint or NULL
 -- $2 domain text or NULL
 -- $3 limit integer
-SELECT count(*) AS delivery_count, account, domain, state,
-       date_trunc('second', min(accepted_at)) AS oldest_at,
-       date_trunc('second', min(next_try_at)) AS next_try_at, why
-FROM report.queue
-WHERE ($1::bigint IS NULL OR account_id = $1::bigint)
-  AND ($2::text IS NULL OR domain = $2::text)
-GROUP BY account, domain, state, why
-ORDER BY delivery_count DESC, account, domain, why
+WITH kinds AS MATERIALIZED (
+    SELECT account_id, count(*) AS delivery_count,
+           min(message_id) AS oldest_id, min(due_at) AS due_at,
+           min(delivery_id) AS delivery_id
+    FROM baton.queue
+    WHERE ($1::bigint IS NULL OR account_id = $1::bigint)
+      AND ($2::text IS NULL OR domain = $2::text)
+    GROUP BY account_id, domain, worker_id, why,
+             message_id::text IN (SELECT value FROM baton.suspension
+                                  WHERE scope = 'message')
+)
+SELECT sum(k.delivery_count)::bigint AS delivery_count, q.account, q.domain,
+       q.state,
+       date_trunc('second', baton.id_instant(min(k.oldest_id))) AS oldest_at,
+       date_trunc('second', min(k.due_at)) AS next_try_at, q.why
+FROM kinds k
+JOIN report.queue q USING (account_id, delivery_id)
+GROUP BY q.account, q.domain, q.state, q.why
+ORDER BY delivery_count DESC, q.account, q.domain, q.why
 LIMIT $3::integer;

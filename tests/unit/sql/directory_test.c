@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+#include "sql/directory.h"
+
+#include "tests/unit/sql/database_fixture.h"
+
+struct loaded_directory {
+    int result;
+    struct directory *directory;
+};
+
+static void on_loaded(void *owner, enum database_result result,
+                      struct directory *directory, const struct error *error)
+{
+    struct loaded_directory *loaded = owner;
+    (void)error;
+    loaded->result = (int)result;
+    loaded->directory = directory;
+}
+
+static bool is_loaded(void *owner)
+{
+    return ((struct loaded_directory *)owner)->result != -1;
+}
+
+static struct directory *load(struct fixture *f)
+{
+    struct loaded_directory loaded = { .result = -1 };
+    directory_load(f->database, on_loaded, &loaded);
+    assert_int_equal(loaded.result, -1); /* never from inside the call */
+    run_until(f, is_loaded, &loaded);
+    assert_int_equal(loaded.result, DATABASE_DONE);
+    return loaded.directory;
+}
+
+static const struct directory_account *account_of_address(
+    const struct directory *directory, const char *text)
+{
+    struct network_address address;
+    assert_true(network_address_parse(text_of(text), 25, &address));
+    return directory_account_by_network(directory, &address);
+}
+
+static void an_empty_directory_knows_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct directory *directory = load(f);
+    assert_null(directory_account_by_id(directory, 1));
+    assert_null(directory_credential(directory, "demo"));
+    assert_null(account_of_address(directory, "192.0.2.1"));
+    assert_null(directory_route(directory, "a.example"));
+    assert_null(directory_suspension(directory, 1, 2, "a.example"));
+    directory_free(&directory);
+    assert_null(directory);
+    directory_free(&directory);
+}
+
+static void settings_have_defaults_and_nonsense_leaves_them(void **state)
+{
+    struct fixture *f = *state;
+    sql_do(f, "INSERT INTO baton.account (name, manager_email, settings) "
+              "VALUES ('plain', NULL, '{}'), ('own', 'm@x', "
+              "'{\"any_sender\": \"on\", \"delivery_reports\": \"off\", "
+              "\"expires_after\": \"10 min\", \"priority\": \"high\"}'), "
+              "('odd', '', '{\"any_sender\": \"maybe\", \"expires_after\": "
+              "\"0 s\", \"priority\": null, \"unknown\": [1]}')");
+    struct directory *directory = load(f);
+    for (int64_t id = 1; id <= 3; id++) {
+        const struct directory_account *account =
+            directory_account_by_id(directory, id);
+        assert_non_null(account);
+        assert_int_equal(account->account_id, id);
+        bool is_own = id == 2;
+        assert_string_equal(account->manager_email, is_own ? "m@x" : "");
+        assert_int_equal(account->any_sender, is_own);
+        assert_int_equal(account->delivery_reports, !is_own);
+        assert_int_equal(account->expires_after_milliseconds,
+                         is_own ? 600000 : INT64_C(4) * 24 * 3600 * 1000);
+        assert_int_equal(account->priority, is_own ? 1 : 0);
+    }
+    directory_free(&directory);
+}
+
+static void user_names_are_found_in_any_case(void **state)
+{
+    struct fixture *f = *state;
+    sql_do(f, "INSERT INTO baton.account (name) VALUES ('a'), ('b')");
+    sql_do(f, "INSERT INTO baton.credential VALUES "
+              "(1, 'Demo', 'generated', 'abc'), (2, 'x@y', 'chosen', '$y$')");
+    struct directory *directory = load(f);
+    const struct directory_credential *credential =
+        directory_credential(directory, "dEMO");
+    assert_non_null(credential);
+    assert_int_equal(credential->account->account_id, 1);
+    assert_true(credential->is_generated);
+    assert_string_equal(credential->secret, "abc");
+    credential = directory_credential(directory, "X@Y");
+    assert_non_null(credential);
+    assert_string_equal(credential->account->name, "b");
+    assert_false(credential->is_generated);
+    assert_null(directory_credential(directory, "dem"));
+    assert_null(directory_credential(directory, ""));
+    directory_free(&directory);
+}
+
+static void the_longest_network_decides(void **state)
+{
+    static const struct {
+        const char *address;
+        const char *account; /* NULL: nobody's */
+    } rows[] = {
+        { "10.1.2.3", "a" },      { "10.2.0.0", "b" },
+        { "10.2.255.255", "b" },  { "10.3.0.0", "a" },
+        { "10.2.3.4", "c" },      { "10.2.3.5", "b" },
+        { "11.0.0.0", NULL },     { "9.255.255.255", NULL },
+        { "2001:db8::1", "a" },   { "2001:db8:1::1", "b" },
+        { "2001:db9::", NULL },   { "::ffff:10.2.3.4", "c" },
+        { "203.0.113.129", "b" }, { "203.0.113.127", NULL },
+        { "a02:304::", NULL }, /* the octets of 10.2.3.4 */
+    };
+    struct fixture *f = *state;
+    sql_do(f, "INSERT INTO baton.account (name) VALUES ('a'), ('b'), ('c')");
+    sql_do(f, "INSERT INTO baton.network VALUES (1, '10.0.0.0/8'), "
+              "(2, '10.2.0.0/16'), (3, '10.2.3.4/32'), (1, '2001:db8::/32'), "
+              "(2, '2001:db8:1::/48'), (2, '203.0.113.128/25')");
+    struct directory *directory = load(f);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const struct directory_account *account =
+            account_of_address(directory, rows[i].address);
+        const char *name = account != NULL ? account->name : "";
+        if (strcmp(name, rows[i].account != NULL ? rows[i].account : "") != 0) {
+            fail_msg("%s: \"%s\"", rows[i].address, name);
+        }
+    }
+    struct network_address none = { 0 };
+    assert_null(directory_account_by_network(directory, &none));
+    directory_free(&directory);
+}
+
+static void f12_a_domain_allows_what_lies_under_it(void **state)
+{
+    static const struct {
+        int64_t account_id;
+        const char *domain;
+        bool is_allowed;
+    } rows[] = {
+        { 1, "shop.example", true },
+        { 1, "news.shop.example", true },
+        { 1, "a.b.shop.example", true },
+        { 1, "example", false },
+        { 1, "myshop.example", false },
+        { 1, "shop.example.com", false },
+        { 2, "shop.example", false },
+        { 2, "other.example", true },
+        { 1, "", false },
+    };
+    struct fixture *f = *state;
+    sql_do(f, "INSERT INTO baton.account (name) VALUES ('a'), ('b')");
+    sql_do(f, "INSERT INTO baton.domain VALUES (1, 'shop.example'), "
+              "(2, 'other.example')");
+    struct directory *directory = load(f);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const struct directory_account *account =
+            directory_account_by_id(directory, rows[i].account_id);
+        if (directory_allows_domain(directory, account, rows[i].domain) !=
+            rows[i].is_allowed) {
+            fail_msg("%s", rows[i].domain);
+        }
+    }
+    directory_free(&directory);
+}
+
+static void a_route_of_its_own_comes_before_the_general_one(void **state)
+{
+    struct fixture *f = *state;
+    sql_do(f, "INSERT INTO baton.route VALUES ('a.example', 'sandbox:')");
+    struct directory *directory = load(f);
+    assert_string_equal(directory_route(directory, "a.example")->target,
+                        "sandbox:");
+    assert_null(directory_route(directory, "b.a.example"));
+    directory_free(&directory);
+    sql_do(f, "INSERT INTO baton.route VALUES ('*', 'discard:')");
+    directory = load(f);
+    assert_string_equal(directory_route(directory, "a.example")->target,
+                        "sandbox:");
+    assert_string_equal(directory_route(directory, "x.example")->target,
+                        "discard:");
+    assert_string_equal(directory_route(directory, "x.example")->destination,
+                        "*");
+    directory_free(&directory);
+}
+
+static void suspensions_are_found_by_every_scope(void **state)
+{
+    static const struct {
+        const char *scope;
+        const char *value;
+        bool is_meant;
+    } rows[] = {
+        { "all", "", true },
+        { "account", "3", true },
+        { "account", "4", false },
+        { "account", "44", false },
+        { "domain", "a.example", true },
+        { "domain", "3", false },
+        { "message", "44", true },
+        { "message", "3", false },
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        char text[200];
+        snprintf(text, sizeof(text),
+                 "DELETE FROM baton.suspension; INSERT INTO baton.suspension "
+                 "VALUES ('%s', '%s', 'moving')",
+                 rows[i].scope, rows[i].value);
+        sql_do(f, text);
+        struct directory *directory = load(f);
+        const char *reason =
+            directory_suspension(directory, 3, 44, "a.example");
+        if ((reason != NULL) != rows[i].is_meant) {
+            fail_msg("%s %s", rows[i].scope, rows[i].value);
+        }
+        assert_true(reason == NULL || strcmp(reason, "moving") == 0);
+        directory_free(&directory);
+    }
+}
+
+static void settings_are_checked(void **state)
+{
+    static const struct {
+        const char *key;
+        const char *value;
+        bool is_good;
+    } rows[] = {
+        { "any_sender", "on", true },
+        { "any_sender", "yes", false },
+        { "priority", "high", true },
+        { "priority", "1", false },
+        { "expires_after", "30 d", true },
+        { "expires_after", "31 d", false },
+        { "expires_after", "1s", true },
+        { "expires_after", "0 s", false },
+        { "expires_after", "4", false },
+        { "expires_after", "", false },
+        { "expires_after", "-1 h", false },
+        { "expires_after", "99999999999999999999 d", false },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        for (size_t s = 0; s < account_setting_count; s++) {
+            const struct account_setting *setting = &account_settings[s];
+            if (strcmp(setting->key, rows[i].key) == 0 &&
+                setting->check_value(rows[i].value) != rows[i].is_good) {
+                fail_msg("%s %s", rows[i].key, rows[i].value);
+            }
+        }
+    }
+    for (size_t s = 0; s < account_setting_count; s++) {
+        assert_true(
+            account_settings[s].check_value(account_settings[s].initial));
+    }
+}
+
+int main(void)
+{
+#define ROW(test) \
+    cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        ROW(an_empty_directory_knows_nobody),
+        ROW(settings_have_defaults_and_nonsense_leaves_them),
+        ROW(user_names_are_found_in_any_case),
+        ROW(the_longest_network_decides),
+        ROW(f12_a_domain_allows_what_lies_under_it),
+        ROW(a_route_of_its_own_comes_before_the_general_one),
+        ROW(suspensions_are_found_by_every_scope),
+        cmocka_unit_test(settings_are_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
