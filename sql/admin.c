@@ -25,6 +25,7 @@ enum {
     TYPE_JSON = 114,
     TYPE_FLOAT4 = 700,
     TYPE_FLOAT8 = 701,
+    TYPE_TIMESTAMPTZ = 1184,
     TYPE_JSONB = 3802,
 };
 
@@ -250,6 +251,19 @@ static json_t *parsed_or_text(const char *value)
     return json != NULL ? json : json_string(value);
 }
 
+/* "2026-11-21 02:13:02.5+00" (the connection's time zone is UTC) as RFC 3339:
+ * "2026-11-21T02:13:02.5Z". */
+static json_t *json_of_instant(const char *value)
+{
+    struct text text = text_of(value);
+    size_t blank = text_find_byte(text, ' ');
+    if (blank == text.length || !text_ends_with_ignoring_case(text, "+00")) {
+        return json_string(value); /* infinity */
+    }
+    return json_sprintf("%.*sT%.*sZ", (int)blank, value,
+                        (int)(text.length - blank - 4), value + blank + 1);
+}
+
 static json_t *json_of_value(const struct admin_table *table, int row,
                              int column)
 {
@@ -263,6 +277,8 @@ static json_t *json_of_value(const struct admin_table *table, int row,
     case TYPE_INT8:
         return is_id(PQfname(table->result, column)) ? json_string(value)
                                                      : parsed_or_text(value);
+    case TYPE_TIMESTAMPTZ:
+        return json_of_instant(value);
     case TYPE_INT2:
     case TYPE_INT4:
     case TYPE_FLOAT4:

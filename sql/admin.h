@@ -56,7 +56,8 @@ void admin_bytes(const struct admin_table *table, size_t row,
                  const char *column, struct buffer *out_bytes);
 void admin_table_free(struct admin_table **table);
 /* An array of objects; bigint columns named *_id become strings (they do not
- * fit a double), other numbers numbers, NULL null. The caller decrefs. */
+ * fit a double), other numbers numbers, instants RFC 3339, NULL null. The
+ * caller decrefs. */
 json_t *admin_table_json(const struct admin_table *table);
 
 #endif

@@ -179,7 +179,11 @@ static void values_are_read_by_name_and_made_json(void **state)
     assert_true(json_is_string(json_object_get(row, "account_id")));
     assert_true(json_is_integer(json_object_get(row, "queued_count")));
     assert_true(json_is_null(json_object_get(row, "manager_email")));
-    assert_true(json_is_string(json_object_get(row, "created_at")));
+    const char *created = json_string_value(json_object_get(row, "created_at"));
+    assert_non_null(created);
+    assert_int_equal(strlen(created), strlen("2026-11-21T02:13:02Z"));
+    assert_int_equal(created[10], 'T');
+    assert_int_equal(created[19], 'Z');
     json_decref(json);
     admin_table_free(&table);
     admin_free(&admin);

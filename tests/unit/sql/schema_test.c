@@ -299,6 +299,13 @@ static void baton_report_reads_report_and_nothing_else(void **state)
                                    "has_table_privilege('baton_report', oid, "
                                    "'INSERT, UPDATE, DELETE, TRUNCATE')"),
                      0);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM pg_class WHERE "
+                                   "relnamespace::regnamespace::text IN "
+                                   "('baton', 'baton_schema') AND relkind IN "
+                                   "('r', 'p', 'v') AND "
+                                   "has_table_privilege('baton_report', oid, "
+                                   "'SELECT')"),
+                     0);
     sql_do(f, "SET ROLE baton_report");
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         if (may(f, rows[i].statement) != rows[i].is_allowed) {
