@@ -538,6 +538,41 @@ static int refuse_key(const char *key)
     return status;
 }
 
+/* value NULL: the default again. */
+static int store_setting(struct command_call *call, const char *account_id,
+                         const struct account_setting *setting,
+                         const char *value)
+{
+    const char *parameters[] = { account_id, setting->key, value };
+    struct admin_table *table =
+        command_change_directory(call, "admin_account_set", parameters, 3);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    admin_table_free(&table);
+    const char *shown = value != NULL ? value : setting->initial;
+    output_done(call,
+                json_pack("{ssssss}", "account", call->arguments[0], "key",
+                          setting->key, "value", shown),
+                "%s of account %s is %s%s", setting->key, call->arguments[0],
+                shown, value == NULL ? ", the default" : "");
+    return COMMAND_DONE;
+}
+
+static int change_setting(struct command_call *call, const char *account_id,
+                          const char *key, const char *value)
+{
+    const struct account_setting *setting = find_setting(key);
+    if (setting == NULL) {
+        return refuse_key(key);
+    }
+    if (value != NULL && !setting->check_value(value)) {
+        return command_fail("%s cannot be \"%s\": expected %s", key, value,
+                            setting->values);
+    }
+    return store_setting(call, account_id, setting, value);
+}
+
 static int account_set(struct command_call *call)
 {
     struct id_text id;
@@ -552,33 +587,10 @@ static int account_set(struct command_call *call)
     if (!command_find_account(call, call->arguments[0], &id)) {
         return COMMAND_FAILED;
     }
-    if (call->argument_count == 1) {
-        return list_settings(call, id.text);
-    }
-    const char *key = call->arguments[1];
-    const char *value = is_reset ? NULL : call->arguments[2];
-    const struct account_setting *setting = find_setting(key);
-    if (setting == NULL) {
-        return refuse_key(key);
-    }
-    if (value != NULL && !setting->check_value(value)) {
-        return command_fail("%s cannot be \"%s\": expected %s", key, value,
-                            setting->values);
-    }
-    const char *parameters[] = { id.text, key, value };
-    struct admin_table *table =
-        command_change_directory(call, "admin_account_set", parameters, 3);
-    if (table == NULL) {
-        return COMMAND_FAILED;
-    }
-    admin_table_free(&table);
-    const char *shown = value != NULL ? value : setting->initial;
-    output_done(call,
-                json_pack("{ssssss}", "account", call->arguments[0], "key", key,
-                          "value", shown),
-                "%s of account %s is %s%s", key, call->arguments[0], shown,
-                is_reset ? ", the default" : "");
-    return COMMAND_DONE;
+    return call->argument_count == 1
+               ? list_settings(call, id.text)
+               : change_setting(call, id.text, call->arguments[1],
+                                is_reset ? NULL : call->arguments[2]);
 }
 
 /* -- the table -- */
