@@ -35,6 +35,7 @@ struct flight {
     struct list_link *row; /* the next to append */
     size_t position;
     bool is_sent;
+    bool is_again; /* some of its rows may be there already */
 };
 
 struct batch {
@@ -214,7 +215,10 @@ static void send_slice(struct flight *flight, struct request *request)
         parameter_int64(parameters, parameters->lowest_id);
         parameter_int64(parameters, parameters->highest_id);
     }
-    request_send(request, flight->statement->statement, parameters);
+    request_send(request,
+                 flight->is_again ? flight->statement->again
+                                  : flight->statement->statement,
+                 parameters);
 }
 
 static bool send_next(void *owner, struct request *request)
@@ -326,7 +330,7 @@ static void on_flight_done(void *owner, const struct request_outcome *outcome)
         timer_start(&batch->retry_timer, batch->loop,
                     RETRY_MILLISECONDS * clock_rate(), pump_again, batch);
         return_rows(flight, outcome->is_in_doubt);
-    } else if (flight->rows.count == 1) {
+    } else if (row_of(flight->rows.first)->is_alone) {
         refuse_row(row_of(flight->rows.first), &outcome->error);
     } else {
         isolate_rows(flight);
@@ -360,6 +364,8 @@ static void take_rows(struct flight *flight, struct list *from,
         list_remove(&row->link);
         list_append(&flight->rows, &row->link);
         row->is_in_flight = true;
+        flight->is_again =
+            flight->is_again || row->is_in_doubt || row->is_alone;
     }
 }
 

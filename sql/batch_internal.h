@@ -10,6 +10,9 @@
 /* One of the statements that a batch consists of. */
 struct batch_statement {
     enum statement statement;
+    /* The same for rows that may be there already: an ON CONFLICT makes every
+     * insert twice as dear, and nearly no row is sent again. */
+    enum statement again;
     /* Append a row's part to the columns. Called with position 0, 1 … until it
      * returns true: nothing is left of this row. Parts that are together larger
      * than a slice go into several statements. A call may append nothing. */

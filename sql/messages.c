@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A message is stored by four statements of one batch: message, body (in
- * chunks), delivery with queue, event. A delivery that was there already gets
- * no queue row: so sending a batch twice cannot queue what is finished, and a
- * withdrawal, which leaves delivery rows behind as a mark, also stops a
- * transaction that comes to its end only later.
+ * chunks), delivery with queue, event. When they are sent again, a delivery that
+ * is there already gets no queue row: what is finished is not queued anew. A
+ * withdrawal leaves delivery rows behind as a mark, on which a transaction that
+ * comes to its end only later breaks.
  */
 #include "sql/messages.h"
 
@@ -107,10 +107,14 @@ static bool append_accepted(struct parameters *p, const void *values,
 }
 
 static const struct batch_statement message_statements[] = {
-    { STATEMENT_MESSAGE_INSERT, append_message, false },
-    { STATEMENT_BODY_INSERT, append_body, false },
-    { STATEMENT_DELIVERY_INSERT, append_delivery, false },
-    { STATEMENT_EVENT_INSERT, append_accepted, false },
+    { STATEMENT_MESSAGE_INSERT, STATEMENT_MESSAGE_INSERT_AGAIN,
+      append_message, false },
+    { STATEMENT_BODY_INSERT, STATEMENT_BODY_INSERT_AGAIN,
+      append_body, false },
+    { STATEMENT_DELIVERY_INSERT, STATEMENT_DELIVERY_INSERT_AGAIN,
+      append_delivery, false },
+    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN,
+      append_accepted, false },
 };
 
 /* -- withdrawing -- */
@@ -163,8 +167,10 @@ static bool append_withdrawn_id(struct parameters *p, const void *values,
 }
 
 static const struct batch_statement withdrawal_statements[] = {
-    { STATEMENT_DELIVERY_WITHDRAW, append_withdrawal, false },
-    { STATEMENT_QUEUE_WITHDRAW, append_withdrawn_id, false },
+    { STATEMENT_DELIVERY_WITHDRAW, STATEMENT_DELIVERY_WITHDRAW,
+      append_withdrawal, false },
+    { STATEMENT_QUEUE_WITHDRAW, STATEMENT_QUEUE_WITHDRAW,
+      append_withdrawn_id, false },
 };
 
 const struct batch_kind withdrawal_batch_kind = {

@@ -31,5 +31,4 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
             $5::integer[], $6::timestamptz[], $7::timestamptz[], $8::bigint[],
             $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
             $14::smallint[], $15::text[], $16::text[], $17::text[],
-            $18::bigint[], $19::bigint[], $20::bigint[], $21::text[])
-ON CONFLICT DO NOTHING;
+            $18::bigint[], $19::bigint[], $20::bigint[], $21::text[]);

@@ -5,5 +5,4 @@
 --   $3 chunk integer[]
 --   $4 data bytea[]
 INSERT INTO baton.body (account_id, message_id, chunk, data)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[])
-ON CONFLICT DO NOTHING;
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[]);

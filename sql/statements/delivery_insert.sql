@@ -1,5 +1,4 @@
--- Store deliveries and queue those that are new: one that is there already was
--- queued before, and may be finished or withdrawn by now.
+-- Store deliveries and queue them.
 -- Parameters, one element a delivery:
 --   $1 account_id bigint[]
 --   $2 delivery_id bigint[]
@@ -29,8 +28,6 @@ WITH given AS MATERIALIZED (
     SELECT account_id, delivery_id, message_id, recipient, domain, notify,
            original_recipient, 'queued'
     FROM given
-    ON CONFLICT DO NOTHING
-    RETURNING account_id, delivery_id
 )
 INSERT INTO baton.queue (
     account_id, delivery_id, message_id, domain, priority, due_at, worker_id,
@@ -38,5 +35,4 @@ INSERT INTO baton.queue (
 SELECT account_id, delivery_id, message_id, domain, priority,
        CASE WHEN worker_id IS NULL THEN due_at END, worker_id, expires_at, 0,
        size_bytes, 'new'
-FROM stored
-JOIN given USING (account_id, delivery_id);
+FROM given;

@@ -16,5 +16,4 @@ SELECT account_id, event_id, occurred_at, kind, message_id, delivery_id,
 FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[],
             $5::bigint[], $6::bigint[], $7::text[], $8::text[])
     AS given (account_id, event_id, occurred_at, kind, message_id, delivery_id,
-              recipient, detail)
-ON CONFLICT DO NOTHING;
+              recipient, detail);

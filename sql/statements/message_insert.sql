@@ -1,4 +1,4 @@
--- Store messages; those that are there already stay as they are.
+-- Store messages.
 -- Parameters, one element a message:
 --   $1 account_id bigint[]
 --   $2 message_id bigint[]
@@ -32,5 +32,4 @@ FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::timestamptz[],
             $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
             $10::integer[], $11::boolean[], $12::boolean[], $13::smallint[],
             $14::text[], $15::smallint[], $16::text[], $17::text[], $18::text[],
-            $19::text[], $20::text[], $21::bytea[], $22::text[])
-ON CONFLICT DO NOTHING;
+            $19::text[], $20::text[], $21::bytea[], $22::text[]);

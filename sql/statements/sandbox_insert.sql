@@ -12,5 +12,4 @@ INSERT INTO baton.sandbox (
     message)
 SELECT *
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
-            $6::timestamptz[], $7::bytea[])
-ON CONFLICT DO NOTHING;
+            $6::timestamptz[], $7::bytea[]);

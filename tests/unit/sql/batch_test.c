@@ -216,7 +216,7 @@ static void a_killed_backend_loses_and_doubles_nothing(void **state)
         was_acknowledged[i] = waves.samples[i].stored.result == DATABASE_DONE;
     }
     kill_backend(f, "messages");
-    sql_reconnect(f);
+    sql_await_crash(f);
     for (size_t i = 0; i < COUNT; i++) {
         if (was_acknowledged[i]) {
             assert_int_equal(

@@ -79,13 +79,27 @@ static inline void sql_reconnect(struct fixture *f)
     for (int i = 0; i < 200; i++) {
         PQfinish(f->sql);
         f->sql = PQconnectdb(getenv("BATON_DATABASE_URL"));
-        if (PQstatus(f->sql) == CONNECTION_OK) {
-            sql_do(f, "SET client_min_messages = warning");
+        PGresult *result = PQexec(f->sql, "SET client_min_messages = warning");
+        bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
+        PQclear(result);
+        if (is_done) {
             return;
         }
         nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
     }
     fail_msg("PostgreSQL did not come back: %s", PQerrorMessage(f->sql));
+}
+
+/* After a backend was killed the server ends all others and starts again. */
+static inline void sql_await_crash(struct fixture *f)
+{
+    ExecStatusType status;
+    do {
+        PGresult *result = PQexec(f->sql, "SELECT 1");
+        status = PQresultStatus(result);
+        PQclear(result);
+    } while (status == PGRES_TUPLES_OK);
+    sql_reconnect(f);
 }
 
 static inline void on_fixture_up(void *owner)
@@ -170,6 +184,8 @@ static inline void make_schema(struct fixture *f)
 {
     sql_do(f, "DROP SCHEMA IF EXISTS baton CASCADE");
     sql_do(f, "DROP SCHEMA IF EXISTS report CASCADE");
+    sql_do(f, "DROP SCHEMA IF EXISTS baton_schema CASCADE");
+    sql_do(f, statement_table[STATEMENT_ADMIN_MIGRATION_CREATE].text);
     for (size_t i = 0; i < schema_migration_count; i++) {
         sql_do(f, schema_migrations[i].text);
     }

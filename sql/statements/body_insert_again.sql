@@ -1,0 +1,10 @@
+-- Like body_insert, for rows that may be there already: they stay as they
+-- are. Twice as dear, so only for what is sent again.
+-- Parameters, one element a chunk:
+--   $1 account_id bigint[]
+--   $2 message_id bigint[]
+--   $3 chunk integer[]
+--   $4 data bytea[]
+INSERT INTO baton.body (account_id, message_id, chunk, data)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[])
+ON CONFLICT DO NOTHING;

@@ -1,0 +1,42 @@
+-- Like delivery_insert, for rows that may be there already: they stay as they
+-- are and are not queued anew, for they may be finished or withdrawn by now.
+-- Parameters, one element a delivery:
+--   $1 account_id bigint[]
+--   $2 delivery_id bigint[]
+--   $3 message_id bigint[]
+--   $4 recipient text[]
+--   $5 domain text[]
+--   $6 notify smallint[]
+--   $7 original_recipient text[]
+--   $8 priority smallint[]
+--   $9 due_at timestamptz[]   of those that nobody owns
+--   $10 worker_id bigint[]    NULL: due at once
+--   $11 expires_at timestamptz[]
+--   $12 size_bytes bigint[]
+WITH given AS MATERIALIZED (
+    SELECT *
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[],
+                $5::text[], $6::smallint[], $7::text[], $8::smallint[],
+                $9::timestamptz[], $10::bigint[], $11::timestamptz[],
+                $12::bigint[])
+        AS given (account_id, delivery_id, message_id, recipient, domain,
+                  notify, original_recipient, priority, due_at, worker_id,
+                  expires_at, size_bytes)
+), stored AS (
+    INSERT INTO baton.delivery (
+        account_id, delivery_id, message_id, recipient, domain, notify,
+        original_recipient, state)
+    SELECT account_id, delivery_id, message_id, recipient, domain, notify,
+           original_recipient, 'queued'
+    FROM given
+    ON CONFLICT DO NOTHING
+    RETURNING account_id, delivery_id
+)
+INSERT INTO baton.queue (
+    account_id, delivery_id, message_id, domain, priority, due_at, worker_id,
+    expires_at, attempt_count, size_bytes, why)
+SELECT account_id, delivery_id, message_id, domain, priority,
+       CASE WHEN worker_id IS NULL THEN due_at END, worker_id, expires_at, 0,
+       size_bytes, 'new'
+FROM stored
+JOIN given USING (account_id, delivery_id);
