@@ -275,8 +275,7 @@ static void return_rows(struct flight *flight, bool is_in_doubt)
         row->is_in_flight = false;
         row->is_in_doubt = row->is_in_doubt || is_in_doubt;
         if (!row->is_withdrawn) {
-            list_append(row->is_alone ? &batch->alone : &batch->returned,
-                        link);
+            list_append(row->is_alone ? &batch->alone : &batch->returned, link);
         } else if (row->is_in_doubt) {
             undo(row);
         } else {
@@ -324,8 +323,8 @@ static void on_flight_done(void *owner, const struct request_outcome *outcome)
         commit_rows(flight);
     } else if (outcome->result == DATABASE_UNAVAILABLE) {
         log_debug(NULL, "batch to be sent again",
-                  "batch=%s rows=%zu doubt=%d reason=\"%s\"",
-                  batch->kind->name, flight->rows.count, outcome->is_in_doubt,
+                  "batch=%s rows=%zu doubt=%d reason=\"%s\"", batch->kind->name,
+                  flight->rows.count, outcome->is_in_doubt,
                   log_quote(text_of(outcome->error.text)));
         timer_start(&batch->retry_timer, batch->loop,
                     RETRY_MILLISECONDS * clock_rate(), pump_again, batch);
@@ -469,12 +468,11 @@ void batch_free(struct batch **batch)
     }
     *batch = NULL;
     doomed->is_closed = true;
-    metric_add(&sql_metrics[METRIC_ROWS_PENDING],
-               -(int64_t)doomed->row_count);
+    metric_add(&sql_metrics[METRIC_ROWS_PENDING], -(int64_t)doomed->row_count);
     timer_stop(&doomed->deadline_timer);
     timer_stop(&doomed->retry_timer);
     loop_cancel_posts(doomed->loop, doomed);
-    struct list *lists[] = { &doomed->alone, &doomed->returned,
+    struct list *lists[] = { &doomed->alone,   &doomed->returned,
                              &doomed->waiting, &doomed->cancelled,
                              &doomed->refused, &doomed->undoing };
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {

@@ -28,8 +28,12 @@
 #define BACKOFF_LAST_MILLISECONDS 1000
 #define SLICES_PER_TURN 8
 
-enum connection_state { STATE_DOWN, STATE_CONNECTING, STATE_STARTING,
-                        STATE_READY };
+enum connection_state {
+    STATE_DOWN,
+    STATE_CONNECTING,
+    STATE_STARTING,
+    STATE_READY
+};
 
 struct request {
     struct list_link link;
@@ -167,9 +171,9 @@ static int64_t next_backoff(struct connection *connection)
     int64_t wait = connection->backoff_milliseconds;
     uint8_t jitter;
     random_bytes(&jitter, sizeof(jitter));
-    connection->backoff_milliseconds =
-        wait * 2 < BACKOFF_LAST_MILLISECONDS ? wait * 2
-                                             : BACKOFF_LAST_MILLISECONDS;
+    connection->backoff_milliseconds = wait * 2 < BACKOFF_LAST_MILLISECONDS
+                                           ? wait * 2
+                                           : BACKOFF_LAST_MILLISECONDS;
     return wait / 2 + wait * jitter / 256;
 }
 
@@ -454,8 +458,7 @@ static void list_arguments(const struct parameters *parameters,
 {
     for (size_t i = 0; i < parameters->count; i++) {
         const struct parameter *parameter = &parameters->values[i];
-        out_list->values[i] =
-            parameter->is_null ? NULL : parameter->bytes.data;
+        out_list->values[i] = parameter->is_null ? NULL : parameter->bytes.data;
         out_list->lengths[i] = (int)parameter->bytes.length;
         out_list->formats[i] = 1;
     }
@@ -546,8 +549,8 @@ static bool send_start(void *owner, struct request *request)
 static bool check_session(void *owner, struct rows *rows)
 {
     struct connection *connection = owner;
-    connection->is_unsafe = !sql_allows_unsafe_durability() &&
-                            !rows_boolean(rows, 0, "is_durable");
+    connection->is_unsafe =
+        !sql_allows_unsafe_durability() && !rows_boolean(rows, 0, "is_durable");
     return false;
 }
 
@@ -654,9 +657,10 @@ static void start_connecting(void *owner)
     /* What the URL says wins over what stands before it. */
     const char *keywords[] = { "application_name", "keepalives_idle",
                                "tcp_user_timeout", "dbname",
-                               "client_encoding", NULL };
-    const char *values[] = { name, "30", "30000", connection->url, "UTF8",
-                             NULL };
+                               "client_encoding",  NULL };
+    const char *values[] = {
+        name, "30", "30000", connection->url, "UTF8", NULL
+    };
     if (connection->is_broken) {
         lose(connection, "the connection is cut");
         return;
@@ -690,13 +694,11 @@ struct connection *connection_create(struct loop *loop,
     connection->owner = owner;
     connection->url = memory_copy_string(options->url);
     connection->purpose = options->purpose;
-    connection->timeout_milliseconds =
-        options->timeout_milliseconds;
+    connection->timeout_milliseconds = options->timeout_milliseconds;
     connection->listens = options->listens;
     connection->joins_arrays = options->joins_arrays;
     connection->backoff_milliseconds = BACKOFF_FIRST_MILLISECONDS;
-    log_context_set(&connection->log, NULL, "database=%s",
-                    connection->purpose);
+    log_context_set(&connection->log, NULL, "database=%s", connection->purpose);
     timer_start(&connection->timer, loop, 0, start_connecting, connection);
     return connection;
 }

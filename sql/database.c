@@ -36,8 +36,7 @@ static const struct batch_plan batch_plans[BATCH_COUNT] = {
 static bool is_ready(const struct database *database,
                      enum database_connection which)
 {
-    const struct connection *connection =
-        database->lines[which].connection;
+    const struct connection *connection = database->lines[which].connection;
     return connection != NULL && connection_is_ready(connection);
 }
 
@@ -60,8 +59,7 @@ static void update_up(struct database *database)
 static void start_batches(struct database *database, const void *line)
 {
     for (int i = 0; i < BATCH_COUNT; i++) {
-        struct database_line *own =
-            &database->lines[batch_plans[i].connection];
+        struct database_line *own = &database->lines[batch_plans[i].connection];
         if (own == line) {
             batch_start(database->batches[i], own->connection);
         }
@@ -195,14 +193,12 @@ static void tell_flushed(void *owner)
 
 void database_rows_done(struct database *database)
 {
-    if (database->on_flushed != NULL &&
-        database_pending_count(database) == 0) {
+    if (database->on_flushed != NULL && database_pending_count(database) == 0) {
         loop_post(database->loop, tell_flushed, database);
     }
 }
 
-void database_flush(struct database *database, loop_fn *on_flushed,
-                    void *owner)
+void database_flush(struct database *database, loop_fn *on_flushed, void *owner)
 {
     database->on_flushed = on_flushed;
     database->flush_owner = owner;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A message is stored by four statements of one batch: message, body (in
- * chunks), delivery with queue, event. When they are sent again, a delivery that
- * is there already gets no queue row: what is finished is not queued anew. A
- * withdrawal leaves delivery rows behind as a mark, on which a transaction that
- * comes to its end only later breaks.
+ * chunks), delivery with queue, event. When they are sent again, a delivery
+ * that is there already gets no queue row: what is finished is not queued anew.
+ * A withdrawal leaves delivery rows behind as a mark, on which a transaction
+ * that comes to its end only later breaks.
  */
 #include "sql/messages.h"
 
@@ -107,14 +107,13 @@ static bool append_accepted(struct parameters *p, const void *values,
 }
 
 static const struct batch_statement message_statements[] = {
-    { STATEMENT_MESSAGE_INSERT, STATEMENT_MESSAGE_INSERT_AGAIN,
-      append_message, false },
-    { STATEMENT_BODY_INSERT, STATEMENT_BODY_INSERT_AGAIN,
-      append_body, false },
+    { STATEMENT_MESSAGE_INSERT, STATEMENT_MESSAGE_INSERT_AGAIN, append_message,
+      false },
+    { STATEMENT_BODY_INSERT, STATEMENT_BODY_INSERT_AGAIN, append_body, false },
     { STATEMENT_DELIVERY_INSERT, STATEMENT_DELIVERY_INSERT_AGAIN,
       append_delivery, false },
-    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN,
-      append_accepted, false },
+    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_accepted,
+      false },
 };
 
 /* -- withdrawing -- */
@@ -169,8 +168,8 @@ static bool append_withdrawn_id(struct parameters *p, const void *values,
 static const struct batch_statement withdrawal_statements[] = {
     { STATEMENT_DELIVERY_WITHDRAW, STATEMENT_DELIVERY_WITHDRAW,
       append_withdrawal, false },
-    { STATEMENT_QUEUE_WITHDRAW, STATEMENT_QUEUE_WITHDRAW,
-      append_withdrawn_id, false },
+    { STATEMENT_QUEUE_WITHDRAW, STATEMENT_QUEUE_WITHDRAW, append_withdrawn_id,
+      false },
 };
 
 const struct batch_kind withdrawal_batch_kind = {
@@ -313,13 +312,13 @@ static void load_chunks(struct message_load *load)
     parameter_int64(&parameters, load->message_id);
     parameter_int32(&parameters, load->next_chunk);
     parameter_int32(&parameters, load->next_chunk + CHUNKS_PER_ANSWER);
-    load->query = query_run(load->database, STATEMENT_MESSAGE_LOAD,
-                            &parameters, on_chunks, load);
+    load->query = query_run(load->database, STATEMENT_MESSAGE_LOAD, &parameters,
+                            on_chunks, load);
     parameters_free(&parameters);
 }
 
-struct message_load *message_load(struct database *database,
-                                  int64_t account_id, int64_t message_id,
+struct message_load *message_load(struct database *database, int64_t account_id,
+                                  int64_t message_id,
                                   message_loaded_fn *on_loaded, void *owner)
 {
     struct message_load *load = memory_alloc(sizeof(*load));

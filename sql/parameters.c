@@ -52,10 +52,10 @@ static void append_repaired(struct buffer *buffer, struct text text)
     size_t i = 0;
     while (i < text.length) {
         unsigned char byte = (unsigned char)text.data[i];
-        size_t length = byte == 0    ? 0
-                        : byte < 128 ? 1
-                                     : sequence_length(text_slice(
-                                           text, i, text.length));
+        size_t length = byte == 0 ? 0
+                        : byte < 128
+                            ? 1
+                            : sequence_length(text_slice(text, i, text.length));
         if (length == 0) {
             buffer_append_string(buffer, REPLACEMENT);
             i++;
@@ -147,8 +147,8 @@ static void add_null(struct parameters *parameters, struct parameter *column)
     parameters->size_bytes += 4;
 }
 
-static void add_element(struct parameters *parameters,
-                        struct parameter *column, struct text bytes)
+static void add_element(struct parameters *parameters, struct parameter *column,
+                        struct text bytes)
 {
     binary_append_int32(&column->bytes, (int32_t)bytes.length);
     buffer_append_text(&column->bytes, bytes);

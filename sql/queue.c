@@ -223,10 +223,9 @@ static void on_measure(void *owner, enum database_result result,
     struct question *question = owner;
     (void)error;
     bool is_done = result == DATABASE_DONE;
-    question->on_measured(
-        question->owner, result,
-        is_done ? rows_int64(rows, 0, "row_count") : 0,
-        is_done ? rows_instant(rows, 0, "oldest_due_at") : 0);
+    question->on_measured(question->owner, result,
+                          is_done ? rows_int64(rows, 0, "row_count") : 0,
+                          is_done ? rows_instant(rows, 0, "oldest_due_at") : 0);
     free_question(question);
 }
 
@@ -278,10 +277,9 @@ static void on_register(void *owner, enum database_result result,
         error = &crowded;
     }
     bool is_done = result == DATABASE_DONE;
-    question->on_registered(question->owner, result,
-                            is_done ? rows_int64(rows, 0, "worker_id") : 0,
-                            is_done ? (int)rows_int64(rows, 0, "number") : 0,
-                            error);
+    question->on_registered(
+        question->owner, result, is_done ? rows_int64(rows, 0, "worker_id") : 0,
+        is_done ? (int)rows_int64(rows, 0, "number") : 0, error);
     free_question(question);
 }
 
@@ -308,24 +306,23 @@ static void on_renew(void *owner, enum database_result result,
     struct question *question = owner;
     bool is_done = result == DATABASE_DONE;
     (void)error;
-    question->on_renewed(
-        question->owner, result,
-        is_done && rows_boolean(rows, 0, "is_alive"),
-        is_done ? rows_int64(rows, 0, "taken_over_count") : 0);
+    question->on_renewed(question->owner, result,
+                         is_done && rows_boolean(rows, 0, "is_alive"),
+                         is_done ? rows_int64(rows, 0, "taken_over_count") : 0);
     free_question(question);
 }
 
 void worker_renew(struct database *database, int64_t worker_id,
-                  int lease_seconds, int64_t now,
-                  worker_renewed_fn *on_renewed, void *owner)
+                  int lease_seconds, int64_t now, worker_renewed_fn *on_renewed,
+                  void *owner)
 {
     struct question *question = ask(database, owner);
     question->on_renewed = on_renewed;
     parameter_int64(&question->parameters, worker_id);
     parameter_int32(&question->parameters, lease_seconds);
     parameter_instant(&question->parameters, now);
-    query_run(database, STATEMENT_WORKER_RENEW, &question->parameters,
-              on_renew, question);
+    query_run(database, STATEMENT_WORKER_RENEW, &question->parameters, on_renew,
+              question);
 }
 
 static void on_resign(void *owner, enum database_result result,
@@ -351,9 +348,8 @@ void worker_resign(struct database *database, int64_t worker_id, int64_t now,
 
 /* -- what is published, what is kept -- */
 
-void site_waits_store(struct database *database, int64_t worker_id,
-                      int64_t now, const struct site_wait *waits,
-                      size_t wait_count)
+void site_waits_store(struct database *database, int64_t worker_id, int64_t now,
+                      const struct site_wait *waits, size_t wait_count)
 {
     struct parameters parameters = { 0 };
     for (size_t i = 0; i < wait_count; i++) {

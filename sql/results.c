@@ -104,8 +104,7 @@ static bool append_sandbox(struct parameters *p, const void *values,
     return true;
 }
 
-static void append_common(struct parameters *p,
-                          const struct delivery_result *r)
+static void append_common(struct parameters *p, const struct delivery_result *r)
 {
     column_int64(p, r->account_id);
     column_id(p, r->delivery_id);
@@ -156,18 +155,16 @@ static bool append_keep(struct parameters *p, const void *values,
 
 /* The order in which tables are locked is that of storing a message. */
 static const struct batch_statement result_statements[] = {
-    { STATEMENT_RESULT_KEEP, STATEMENT_RESULT_KEEP,
-      append_keep, true },
+    { STATEMENT_RESULT_KEEP, STATEMENT_RESULT_KEEP, append_keep, true },
     { STATEMENT_RESULT_RESCHEDULE, STATEMENT_RESULT_RESCHEDULE,
       append_reschedule, true },
-    { STATEMENT_RESULT_FINISH, STATEMENT_RESULT_FINISH,
-      append_finish, true },
-    { STATEMENT_ATTEMPT_INSERT, STATEMENT_ATTEMPT_INSERT_AGAIN,
-      append_attempt, false },
-    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN,
-      append_result_event, false },
-    { STATEMENT_SANDBOX_INSERT, STATEMENT_SANDBOX_INSERT_AGAIN,
-      append_sandbox, false },
+    { STATEMENT_RESULT_FINISH, STATEMENT_RESULT_FINISH, append_finish, true },
+    { STATEMENT_ATTEMPT_INSERT, STATEMENT_ATTEMPT_INSERT_AGAIN, append_attempt,
+      false },
+    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_result_event,
+      false },
+    { STATEMENT_SANDBOX_INSERT, STATEMENT_SANDBOX_INSERT_AGAIN, append_sandbox,
+      false },
 };
 
 const struct batch_kind result_batch_kind = {
@@ -197,8 +194,8 @@ static bool append_event(struct parameters *p, const void *values,
 }
 
 static const struct batch_statement event_statements[] = {
-    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN,
-      append_event, false },
+    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_event,
+      false },
 };
 
 const struct batch_kind event_batch_kind = {

@@ -40,38 +40,60 @@ static bool check_url(const char *url, struct error *error)
     return true;
 }
 
-#define RETENTION_ROW(name, variable, start, text)                             \
-    {                                                                          \
-        .section = "retention", .key = (name), .type = SETTING_SPAN,           \
-        .value = &values.variable, .initial = (start), .minimum = DAY,         \
-        .maximum = 3650 * DAY, .description = (text),                          \
+#define RETENTION_ROW(name, variable, start, text)                     \
+    {                                                                  \
+        .section = "retention", .key = (name), .type = SETTING_SPAN,   \
+        .value = &values.variable, .initial = (start), .minimum = DAY, \
+        .maximum = 3650 * DAY, .description = (text),                  \
     }
 
 const struct setting sql_settings[] = {
-    { .section = "database", .key = "url", .type = SETTING_TEXT,
-      .value = &values.url, .initial = DEFAULT_URL, .is_secret = true,
+    { .section = "database",
+      .key = "url",
+      .type = SETTING_TEXT,
+      .value = &values.url,
+      .initial = DEFAULT_URL,
+      .is_secret = true,
       .description = "Where PostgreSQL is: a libpq URL or key=value string",
       .check_value = check_url },
-    { .section = "database", .key = "allow_unsafe_durability",
-      .type = SETTING_BOOLEAN, .value = &values.allow_unsafe_durability,
+    { .section = "database",
+      .key = "allow_unsafe_durability",
+      .type = SETTING_BOOLEAN,
+      .value = &values.allow_unsafe_durability,
       .initial = "off",
       .description = "Start although fsync or synchronous_commit is off, so "
                      "that accepted mail can be lost" },
-    { .section = "database", .key = "commit_timeout", .type = SETTING_SPAN,
-      .value = &values.commit_timeout, .initial = "30 s", .minimum = SECOND,
+    { .section = "database",
+      .key = "commit_timeout",
+      .type = SETTING_SPAN,
+      .value = &values.commit_timeout,
+      .initial = "30 s",
+      .minimum = SECOND,
       .maximum = 600 * SECOND,
       .description = "How long a client waits for its message to be stored "
                      "before it is told to come again (451)" },
-    { .section = "database", .key = "query_timeout", .type = SETTING_SPAN,
-      .value = &values.query_timeout, .initial = "30 s", .minimum = SECOND,
+    { .section = "database",
+      .key = "query_timeout",
+      .type = SETTING_SPAN,
+      .value = &values.query_timeout,
+      .initial = "30 s",
+      .minimum = SECOND,
       .maximum = 600 * SECOND,
       .description = "How long a query may take" },
-    { .section = "database", .key = "batch_rows", .type = SETTING_NUMBER,
-      .value = &values.batch_rows, .initial = "256", .minimum = 1,
+    { .section = "database",
+      .key = "batch_rows",
+      .type = SETTING_NUMBER,
+      .value = &values.batch_rows,
+      .initial = "256",
+      .minimum = 1,
       .maximum = 4096,
       .description = "Most messages or results in one transaction" },
-    { .section = "database", .key = "batch_size", .type = SETTING_SIZE,
-      .value = &values.batch_bytes, .initial = "4 MB", .minimum = 65536,
+    { .section = "database",
+      .key = "batch_size",
+      .type = SETTING_SIZE,
+      .value = &values.batch_bytes,
+      .initial = "4 MB",
+      .minimum = 65536,
       .maximum = INT64_C(64) * 1024 * 1024,
       .description = "Most bytes in one transaction; a larger message goes "
                      "alone" },

@@ -182,8 +182,8 @@ static void make_schema(const char *url)
     for (size_t i = 0; i < schema_migration_count; i++) {
         PQclear(PQexec(link, schema_migrations[i].text));
     }
-    PGresult *result = PQexec(
-        link, "SELECT baton.maintain(now(), NULL, NULL, NULL, NULL)");
+    PGresult *result =
+        PQexec(link, "SELECT baton.maintain(now(), NULL, NULL, NULL, NULL)");
     check(PQresultStatus(result) == PGRES_TUPLES_OK);
     PQclear(result);
     PQfinish(link);

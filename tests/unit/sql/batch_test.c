@@ -128,8 +128,7 @@ static void a_poisonous_row_harms_nobody_else(void **state)
                          is_poison ? DATABASE_FAILED : DATABASE_DONE);
         assert_int_equal(many->samples[i].stored.call_count, 1);
     }
-    assert_non_null(
-        strstr(many->samples[100].stored.reason.text, "poison"));
+    assert_non_null(strstr(many->samples[100].stored.reason.text, "poison"));
     assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue"),
                      SAMPLES - 2);
     memory_free(many);
@@ -161,8 +160,9 @@ static void a_missing_partition_is_not_the_message_s_fault(void **state)
 static void kill_backend(struct fixture *f, const char *purpose)
 {
     pid_t process = (pid_t)sql_number(
-        f, "SELECT pid FROM pg_stat_activity WHERE application_name = "
-           "'baton %s' AND pid IS NOT NULL ORDER BY backend_start DESC LIMIT 1",
+        f,
+        "SELECT pid FROM pg_stat_activity WHERE application_name = "
+        "'baton %s' AND pid IS NOT NULL ORDER BY backend_start DESC LIMIT 1",
         purpose);
     assert_true(process > 1);
     assert_int_equal(kill(process, SIGKILL), 0);
@@ -355,7 +355,7 @@ static void a_database_can_be_freed_with_rows_on_their_way(void **state)
     memory_free(many);
 }
 
-#define ROW(test)                                                              \
+#define ROW(test) \
     cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)

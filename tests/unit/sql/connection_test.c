@@ -233,7 +233,7 @@ static void names_are_resolved_before_the_loop_runs(void **state)
     }
 }
 
-#define ROW(test)                                                              \
+#define ROW(test) \
     cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)

@@ -129,8 +129,9 @@ static void a_large_message_goes_in_slices(void **state)
     run_until(f, has_outcome, &large.stored);
     timer_stop(&turns);
     assert_int_equal(large.stored.result, DATABASE_DONE);
-    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.body WHERE "
-                                   "message_id = %" PRId64,
+    assert_int_equal(sql_number(f,
+                                "SELECT count(*) FROM baton.body WHERE "
+                                "message_id = %" PRId64,
                                 large.message.message_id),
                      (size + BODY_CHUNK_BYTES - 1) / BODY_CHUNK_BYTES);
     print_message("20 MB: longest turn of the loop %" PRId64 " us\n",
@@ -257,7 +258,7 @@ static void a_load_can_be_cancelled(void **state)
     assert_int_equal(loaded.result, -1);
 }
 
-#define ROW(test)                                                              \
+#define ROW(test) \
     cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)

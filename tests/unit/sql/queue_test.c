@@ -21,8 +21,7 @@ static void on_claimed(void *owner, enum database_result result,
     claimed->count = delivery_count;
     claimed->next_account = next_account;
     if (delivery_count > 0) {
-        memcpy(claimed->rows, deliveries,
-               delivery_count * sizeof(*deliveries));
+        memcpy(claimed->rows, deliveries, delivery_count * sizeof(*deliveries));
     }
     claimed->arena = *arena;
     *arena = NULL;
@@ -226,8 +225,8 @@ struct renewal {
     int64_t taken_over_count;
 };
 
-static void on_renewed(void *owner, enum database_result result,
-                       bool is_alive, int64_t taken_over_count)
+static void on_renewed(void *owner, enum database_result result, bool is_alive,
+                       int64_t taken_over_count)
 {
     struct renewal *renewal = owner;
     renewal->result = (int)result;
@@ -243,8 +242,7 @@ static bool is_renewed(void *owner)
 static struct renewal renew(struct fixture *f, int64_t worker_id)
 {
     struct renewal renewal = { .result = -1 };
-    worker_renew(f->database, worker_id, 30, clock_now(), on_renewed,
-                 &renewal);
+    worker_renew(f->database, worker_id, 30, clock_now(), on_renewed, &renewal);
     run_until(f, is_renewed, &renewal);
     assert_int_equal(renewal.result, DATABASE_DONE);
     return renewal;
@@ -411,7 +409,7 @@ static void partitions_are_made_and_dropped(void **state)
                               "table_name = 'body'") < before + 9);
 }
 
-#define ROW(test)                                                              \
+#define ROW(test) \
     cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)

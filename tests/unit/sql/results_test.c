@@ -168,7 +168,9 @@ static void result_waits_do_not_grow_without_bound(void **state)
     struct fixture *f = *state;
     struct outcome *outcomes = memory_alloc_array(COUNT, sizeof(*outcomes));
     struct new_event event = {
-        .event_id = 1, .occurred_at = clock_now(), .kind = "rejected",
+        .event_id = 1,
+        .occurred_at = clock_now(),
+        .kind = "rejected",
         .detail = "{}",
     };
     connection_break(f->database->lines[CONNECTION_RESULT].connection, true);
@@ -184,7 +186,7 @@ static void result_waits_do_not_grow_without_bound(void **state)
     memory_free(outcomes);
 }
 
-#define ROW(test)                                                              \
+#define ROW(test) \
     cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
