@@ -109,7 +109,11 @@ class Baton:
 
     def start(self):
         self.launch()
-        wait_until(self.is_ready, f"/readyz of Baton\n{self.log()[-3000:]}", 30)
+        try:
+            wait_until(self.is_ready, "/readyz of Baton", 30)
+            wait_until(self.are_all_ready, "all workers to be ready", 30)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\n{self.log()[-4000:]}") from None
         return self
 
     def is_ready(self):
@@ -117,6 +121,12 @@ class Baton:
             raise AssertionError(f"Baton ended with {self.process.returncode}:\n"
                                  + self.log()[-4000:])
         return self.http("/readyz")[0] == 200
+
+    def are_all_ready(self):
+        """/readyz tells of the worker that answers; ask until one can be sure
+        that each was asked."""
+        return (self.metric("baton_database_up") == len(self.workers())
+                and all(self.is_ready() for _ in range(20)))
 
     def stop(self, expect=0):
         if self.process is None:

@@ -93,7 +93,7 @@ class Session:
         if isinstance(reply, str):
             reply = reply.encode() + b"\r\n"
         self.connection.sendall(reply)
-        return reply[:3]
+        return reply
 
     def act(self, step, argument, usual):
         """Answer by the rule or as usual; the code's first digit."""

@@ -27,7 +27,7 @@ def subcommands():
     """The names that `baton --help` lists."""
     text = baton_alone("--help").stdout
     return re.findall(r"^  ([a-z]+(?: (?:add|list|remove|set|show|retry|cancel|"
-                      r"suspend|resume|reference))?)(?=\s|$)", text, re.M)
+                      r"suspended|suspend|resume|reference))?)(?=\s|$)", text, re.M)
 
 
 def test_help_lists_the_subcommands():

@@ -24,8 +24,12 @@ def wait_for_attempts(baton, count=1):
 
 
 def wait_for_states(baton, expected):
-    wait_until(lambda: baton.deliveries() == expected or None,
-               f"the states {expected}, they are {baton.deliveries()}")
+    """Of these recipients; reports to the sender are deliveries as well."""
+    try:
+        wait_until(lambda: expected.items() <= baton.deliveries().items(),
+                   f"the states {expected}")
+    except AssertionError as failure:
+        raise AssertionError(f"{failure}, they are {baton.deliveries()}") from None
 
 
 @pytest.fixture
@@ -122,9 +126,9 @@ def test_s15_many_forms_of_a_reply(fresh, reply):
 
 def test_s15_a_reply_split_over_packets(fresh):
     def slowly(session, argument):
-        for byte in b"250-2.1.0 sl\r\n250 2.1.0 ow\r\n":
+        for byte in b"250-2.1.0 sl\r\n":
             session.connection.sendall(bytes([byte]))
-        return b""
+        return "250 2.1.0 ow"
     baton, sink = fresh(on={"MAIL": slowly, "RCPT": slowly})
     baton.submit(HELLO)
     wait_for_states(baton, {"b@rcpt.example": "delivered"})
@@ -489,7 +493,7 @@ def test_dns_that_fails_for_now_is_a_deferral(mail_exchangers):
     baton.submit(HELLO)
     why = wait_until(lambda: baton.value(
         "SELECT why FROM baton.queue WHERE due_at IS NOT NULL"), "a deferral")
-    assert "DNS" in why or "SERVFAIL" in why or "look" in why, why
+    assert "rcpt.example" in why and "just now" in why
 
 
 @pytest.mark.parametrize("record", [

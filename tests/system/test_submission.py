@@ -267,7 +267,7 @@ def test_a7_implicit_tls(baton, sink):
     (["AUTH PLAIN " + plain(USER, "wrong")], [535]),
     (["AUTH PLAIN " + plain("nobody", "wrong")], [535]),
     (["AUTH CRAM-MD5"], [504]),
-    (["AUTH"], [501]),
+    (["AUTH"], [(501, 504)]),
     (["AUTH PLAIN " + plain(USER, PASSWORD), "AUTH PLAIN "
       + plain(USER, PASSWORD)], [235, 503]),
 ])
@@ -305,7 +305,8 @@ def test_a6_long_auth_lines_are_accepted(baton):
 
 
 def test_t8_many_wrong_guesses_are_throttled(make_baton):
-    baton = make_baton({"limits": {"auth_failures_per_user": "3"}})
+    baton = make_baton({"server": {"workers": "1"},
+                        "limits": {"auth_failures_per_user": "3"}})
     codes = []
     for _ in range(6):
         with baton.dialogue("clear") as d:
@@ -718,9 +719,8 @@ def test_s4_451_when_postgresql_is_away(make_baton, postgres):
         baton.connection.close()
 
     def accepted():
-        with baton.session() as d:
-            if d.command("MAIL FROM:<a@sender.example>").code != 250:
-                return False
-            d.command("RCPT TO:<b@rcpt.example>")
-            return d.data(HELLO, None).code == 250
+        try:
+            return baton.submit(HELLO)
+        except AssertionError:
+            return False
     wait_until(accepted, "mail to be accepted again", 60)
