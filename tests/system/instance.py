@@ -107,6 +107,14 @@ class Baton:
             env=environment())
         log.close()
 
+    def fail_to_start(self):
+        """Launch what cannot start; what it said."""
+        self.launch()
+        status = self.process.wait(30)
+        self.process = None
+        assert status > 0, self.log()
+        return self.log()
+
     def start(self):
         self.launch()
         try:
