@@ -17,6 +17,7 @@
 #include "core/arena.h"
 #include "core/config_internal.h"
 #include "core/encoding.h"
+#include "core/map.h"
 #include "core/memory.h"
 #include "core/text.h"
 
@@ -55,17 +56,25 @@ struct config {
     const struct setting **settings; /* borrowed rows */
     size_t setting_count;
     struct load current; /* arena NULL before the first */
+    /* Every text ever assigned, once: kept when a reload replaces it. */
+    struct arena *texts;
+    struct map *text_map;
 };
 
 struct config *config_create(void)
 {
-    return memory_alloc(sizeof(struct config));
+    struct config *config = memory_alloc(sizeof(*config));
+    config->texts = arena_create();
+    config->text_map = map_create();
+    return config;
 }
 
 void config_free(struct config **config)
 {
     if (*config) {
         arena_free(&(*config)->current.arena);
+        arena_free(&(*config)->texts);
+        map_free(&(*config)->text_map);
         memory_free((*config)->settings);
         memory_free(*config);
         *config = NULL;
@@ -538,6 +547,32 @@ static bool stage_all(struct load *load, struct error *error)
     return true;
 }
 
+static bool is_text(const struct setting *setting)
+{
+    return setting->type == SETTING_TEXT || setting->type == SETTING_LIST;
+}
+
+static const char *keep_text(struct config *config, const char *text)
+{
+    char *kept = map_get(config->text_map, text_of(text));
+    if (!kept) {
+        kept = arena_copy_string(config->texts, text);
+        map_set(config->text_map, text_of(kept), kept);
+    }
+    return kept;
+}
+
+static void assign_all(struct config *config, struct load *load)
+{
+    for (size_t i = 0; i < load->entry_count; i++) {
+        struct entry *entry = &load->entries[i];
+        if (is_text(entry->setting)) {
+            entry->value.text = keep_text(config, entry->value.text);
+        }
+        setting_assign(entry->setting, entry->value);
+    }
+}
+
 bool config_load(struct config *config, const char *path,
                  struct error *error)
 {
@@ -548,9 +583,7 @@ bool config_load(struct config *config, const char *path,
         arena_free(&load.arena);
         return false;
     }
-    for (size_t i = 0; i < load.entry_count; i++) {
-        setting_assign(load.entries[i].setting, load.entries[i].value);
-    }
+    assign_all(config, &load);
     arena_free(&config->current.arena);
     config->current = load;
     return true;

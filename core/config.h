@@ -60,8 +60,8 @@ void config_add(struct config *config, const struct setting *settings,
                 size_t setting_count);
 /* Defaults, then the file (NULL: none), then the environment. All or nothing:
  * on false no variable was changed, and the error names file, line, key and
- * what was expected. May be called again to reload: strings stay valid until
- * the next call that succeeds, or config_free.
+ * what was expected. May be called again to reload: strings that were assigned
+ * stay valid until config_free, so that whoever holds one need not know.
  *
  * A "*" row of the file replaces the default rows; BATON_LISTEN_SMTP then
  * replaces or adds the row `smtp`, and takes it away when empty. */
