@@ -327,14 +327,29 @@ static void finish(struct attempt_record *record, const char *state,
     fill_event(record, event_kind, outcome);
 }
 
-static void set_expired(struct smtp_outcome *expired,
-                        const struct smtp_outcome *last)
+/* "451 4.2.0 Mailbox busy" as it was stored: a reply again, if it was one. */
+static void read_stored_reply(const char *stored, struct smtp_reply *out_reply)
 {
+    struct text text = text_of(stored);
+    uint64_t code = 0;
+    if (text.length > 4 && text.data[3] == ' ' &&
+        text_to_uint64(text_slice(text, 0, 3), &code) && code >= 200) {
+        smtp_reply_set(out_reply, (int)code, "", "%s", stored + 4);
+    }
+}
+
+/* The time is over. What was said last goes into the report. */
+static void set_expired(struct smtp_outcome *expired, const char *last_reply)
+{
+    bool has_last = last_reply != NULL && last_reply[0] != '\0';
     smtp_outcome_decide(expired, VERDICT_FAILED, SCOPE_MESSAGE, "4.4.7",
-                        last != NULL ? last->step : "queue",
+                        "queue",
                         "the message could not be delivered in time%s%s",
-                        last != NULL ? "; the last try said: " : "",
-                        last != NULL ? last->text : "");
+                        has_last ? "; the last try said: " : "",
+                        has_last ? last_reply : "");
+    if (has_last) {
+        read_stored_reply(last_reply, &expired->reply);
+    }
 }
 
 static const struct metric *metric_of(enum smtp_verdict verdict)
@@ -380,7 +395,7 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
         finish(record, "cancelled", "cancelled", outcome);
     } else if (clock_now() >= delivery->message->expires_at) {
         struct smtp_outcome expired;
-        set_expired(&expired, outcome);
+        set_expired(&expired, record->result.reply);
         finish(record, "expired", "expired", &expired);
         prepare_report(record, delivery, REPORT_FAILED, facts, &expired,
                        wants_report);
@@ -410,7 +425,7 @@ void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,
 {
     struct attempt_record *record = create_record(writer, delivery);
     struct smtp_outcome expired;
-    set_expired(&expired, NULL);
+    set_expired(&expired, delivery->last_reply);
     record->result.attempt_number = delivery->attempt_count;
     finish(record, "expired", "expired", &expired);
     prepare_report(record, delivery, REPORT_FAILED, NULL, &expired,

@@ -360,6 +360,10 @@ static void take_claimed(struct scheduler *scheduler,
     struct delivery *delivery = held_message_add_delivery(
         message, claimed->delivery_id, claimed->recipient, claimed->domain,
         claimed->notify, claimed->original_recipient, claimed->attempt_count);
+    if (claimed->last_reply[0] != '\0') {
+        delivery->last_reply =
+            arena_copy_string(message->arena, claimed->last_reply);
+    }
     count_delivery(scheduler, message->account_id, 1);
     if (message->is_loaded) {
         admit(scheduler, delivery);

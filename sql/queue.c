@@ -70,9 +70,7 @@ static void read_delivery(const struct rows *rows, size_t i,
         .dsn_return = (int)rows_int64(rows, i, "dsn_return"),
         .is_smtputf8 = rows_boolean(rows, i, "is_smtputf8"),
         .has_8bit = rows_boolean(rows, i, "has_8bit"),
-        .subject = copy_or_empty(rows, i, "subject", arena),
-        .internet_message_id =
-            copy_or_empty(rows, i, "internet_message_id", arena),
+        .last_reply = copy_or_empty(rows, i, "last_reply", arena),
     };
 }
 

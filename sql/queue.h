@@ -31,8 +31,7 @@ struct claimed_delivery {
     int dsn_return;
     bool is_smtputf8;
     bool has_8bit;
-    const char *subject;
-    const char *internet_message_id;
+    const char *last_reply; /* of the last attempt; "" if there was none */
 };
 
 /* The callback may take the arena by setting *arena to NULL; else it is freed.

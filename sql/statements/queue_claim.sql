@@ -14,7 +14,7 @@
 -- expires_at timestamptz, size_bytes bigint, recipient text, notify smallint,
 -- original_recipient text, accepted_at timestamptz, sender text,
 -- envelope_id text, dsn_return smallint, is_smtputf8 boolean,
--- has_8bit boolean, subject text, internet_message_id text
+-- has_8bit boolean, last_reply text
 WITH RECURSIVE walk (account_id, lap, place) AS (
     SELECT $4::bigint, 0, 0
     UNION ALL
@@ -96,8 +96,7 @@ SELECT next.next_account, leased.account_id, leased.delivery_id,
        leased.expires_at, leased.size_bytes, delivery.recipient,
        delivery.notify, delivery.original_recipient, message.accepted_at,
        message.sender, message.envelope_id, message.dsn_return,
-       message.is_smtputf8, message.has_8bit, message.subject,
-       message.internet_message_id
+       message.is_smtputf8, message.has_8bit, delivery.last_reply
 FROM next
 LEFT JOIN leased ON true
 LEFT JOIN baton.delivery
