@@ -31,6 +31,7 @@ struct attempt_writer {
     void *owner;
     int64_t worker_id;
     size_t pending;
+    struct delivery_reports *reports;
 };
 
 struct attempt_record {
@@ -38,8 +39,8 @@ struct attempt_record {
     struct arena *arena;
     struct batch_row row;
     struct delivery_result result;
-    /* A report that has to be stored first; NULL if none is due. */
-    struct held_message *report;
+    /* Reports that have to be stored first, one after the other. */
+    struct list reports; /* struct held_message, link */
     struct new_message new_report;
     struct new_delivery new_report_delivery;
 };
@@ -52,11 +53,13 @@ struct attempt_writer *attempt_writer_create(struct database *database,
     writer->database = database;
     writer->on_report = on_report;
     writer->owner = owner;
+    writer->reports = delivery_reports_create();
     return writer;
 }
 
 void attempt_writer_free(struct attempt_writer **writer)
 {
+    delivery_reports_free(&(*writer)->reports);
     memory_free(*writer);
     *writer = NULL;
 }
@@ -74,7 +77,7 @@ size_t attempt_writer_pending(const struct attempt_writer *writer)
 static void free_record(struct attempt_record *record)
 {
     record->writer->pending--;
-    held_message_free(&record->report);
+    check(record->reports.first == NULL);
     struct arena *arena = record->arena;
     arena_free(&arena);
 }
@@ -101,7 +104,7 @@ static void store_result(struct attempt_record *record)
                  on_result_stored, record);
 }
 
-static void store_report(struct attempt_record *record);
+static void store_next(struct attempt_record *record);
 
 static void on_report_stored(void *owner, enum database_result result,
                              const struct error *error)
@@ -109,25 +112,26 @@ static void on_report_stored(void *owner, enum database_result result,
     struct attempt_record *record = owner;
     struct attempt_writer *writer = record->writer;
     if (result == DATABASE_UNAVAILABLE) {
-        store_report(record); /* with new ids: the old ones may be withdrawn */
+        store_next(record); /* with new ids: the old ones may be withdrawn */
         return;
     }
+    struct held_message *report =
+        LIST_ITEM(list_take_first(&record->reports), struct held_message, link);
     if (result == DATABASE_DONE) {
-        struct held_message *report = record->report;
-        record->report = NULL;
         writer->on_report(writer->owner, report);
     } else {
+        held_message_free(&report);
         log_error(NULL, "a delivery report could not be stored",
                   "message=%" PRId64 " reason=\"%s\"",
                   record->result.message_id,
                   log_quote(text_of(error != NULL ? error->text : "")));
     }
-    store_result(record);
+    store_next(record);
 }
 
-static void store_report(struct attempt_record *record)
+static void store_report(struct attempt_record *record,
+                         struct held_message *report)
 {
-    struct held_message *report = record->report;
     struct delivery *delivery =
         LIST_ITEM(report->deliveries.first, struct delivery, of_message);
     report->message_id = id_make();
@@ -165,6 +169,17 @@ static void store_report(struct attempt_record *record)
                   on_report_stored, record);
 }
 
+/* The next report, or the result once there is none. */
+static void store_next(struct attempt_record *record)
+{
+    if (record->reports.first != NULL) {
+        store_report(record, LIST_ITEM(record->reports.first,
+                                       struct held_message, link));
+    } else {
+        store_result(record);
+    }
+}
+
 static struct attempt_record *create_record(struct attempt_writer *writer,
                                             const struct delivery *delivery)
 {
@@ -185,15 +200,6 @@ static struct attempt_record *create_record(struct attempt_writer *writer,
     };
     writer->pending++;
     return record;
-}
-
-static void write_record(struct attempt_record *record)
-{
-    if (record->report != NULL) {
-        store_report(record);
-    } else {
-        store_result(record);
-    }
 }
 
 static struct text copy_text(struct arena *arena, struct text text)
@@ -276,18 +282,16 @@ static void log_attempt(const struct attempt_record *record,
              log_quote(text_of(result->reply)));
 }
 
-/* Make the report now, while the message's bytes are here. */
-static void prepare_report(struct attempt_record *record,
-                           const struct delivery *delivery,
-                           enum report_action action,
-                           const struct attempt_facts *facts,
-                           const struct smtp_outcome *outcome,
-                           bool wants_report)
+/* Make the reports now, while the message's bytes are here. */
+static void prepare_reports(struct attempt_record *record,
+                            const struct delivery *delivery,
+                            enum report_action action,
+                            const struct attempt_facts *facts,
+                            const struct smtp_outcome *outcome,
+                            const struct directory_account *account)
 {
-    if (delivery_report_is_due(delivery, action, wants_report,
-                               facts != NULL && facts->peer_has_dsn)) {
-        record->report = delivery_report_make(delivery, action, facts, outcome);
-    }
+    delivery_reports_make(record->writer->reports, account, delivery, action,
+                          facts, outcome, &record->reports);
 }
 
 /* Another host of the same round is worth a try: the trouble was the host's,
@@ -342,11 +346,10 @@ static void read_stored_reply(const char *stored, struct smtp_reply *out_reply)
 static void set_expired(struct smtp_outcome *expired, const char *last_reply)
 {
     bool has_last = last_reply != NULL && last_reply[0] != '\0';
-    smtp_outcome_decide(expired, VERDICT_FAILED, SCOPE_MESSAGE, "4.4.7",
-                        "queue",
-                        "the message could not be delivered in time%s%s",
-                        has_last ? "; the last try said: " : "",
-                        has_last ? last_reply : "");
+    smtp_outcome_decide(
+        expired, VERDICT_FAILED, SCOPE_MESSAGE, "4.4.7", "queue",
+        "the message could not be delivered in time%s%s",
+        has_last ? "; the last try said: " : "", has_last ? last_reply : "");
     if (has_last) {
         read_stored_reply(last_reply, &expired->reply);
     }
@@ -368,7 +371,7 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
                               struct delivery *delivery,
                               const struct attempt_facts *facts,
                               const struct smtp_outcome *outcome,
-                              bool wants_report)
+                              const struct directory_account *account)
 {
     struct attempt_record *record = create_record(writer, delivery);
     enum attempt_next next = ATTEMPT_FINISHED;
@@ -382,28 +385,28 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
 
     if (outcome->verdict == VERDICT_DELIVERED) {
         finish(record, "delivered", "delivered", outcome);
-        prepare_report(record, delivery, REPORT_RELAYED, facts, outcome,
-                       wants_report);
+        prepare_reports(record, delivery, REPORT_RELAYED, facts, outcome,
+                        account);
     } else if (can_try_next_host(delivery, facts, outcome)) {
         record->result.next = RESULT_KEPT;
         next = ATTEMPT_NEXT_HOST;
     } else if (outcome->verdict == VERDICT_FAILED) {
         finish(record, "failed", "bounced", outcome);
-        prepare_report(record, delivery, REPORT_FAILED, facts, outcome,
-                       wants_report);
+        prepare_reports(record, delivery, REPORT_FAILED, facts, outcome,
+                        account);
     } else if (delivery->is_cancelled) {
         finish(record, "cancelled", "cancelled", outcome);
     } else if (clock_now() >= delivery->message->expires_at) {
         struct smtp_outcome expired;
         set_expired(&expired, record->result.reply);
         finish(record, "expired", "expired", &expired);
-        prepare_report(record, delivery, REPORT_FAILED, facts, &expired,
-                       wants_report);
+        prepare_reports(record, delivery, REPORT_FAILED, facts, &expired,
+                        account);
     } else {
         reschedule(record, delivery, outcome);
         next = ATTEMPT_GIVEN_BACK;
     }
-    write_record(record);
+    store_next(record);
     return next;
 }
 
@@ -417,22 +420,21 @@ void attempt_give_back(struct attempt_writer *writer,
     record->result.next_at = due_at;
     record->result.why = arena_copy_string(record->arena, why);
     metric_add(&relay_metrics[METRIC_GIVEN_BACK], 1);
-    write_record(record);
+    store_next(record);
 }
 
 void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,
-                    bool wants_report)
+                    const struct directory_account *account)
 {
     struct attempt_record *record = create_record(writer, delivery);
     struct smtp_outcome expired;
     set_expired(&expired, delivery->last_reply);
     record->result.attempt_number = delivery->attempt_count;
     finish(record, "expired", "expired", &expired);
-    prepare_report(record, delivery, REPORT_FAILED, NULL, &expired,
-                   wants_report);
+    prepare_reports(record, delivery, REPORT_FAILED, NULL, &expired, account);
     log_info(NULL, "expired",
              "message=%" PRId64 " delivery=%" PRId64 " recipient=\"%s\"",
              record->result.message_id, record->result.delivery_id,
              log_quote(text_of(delivery->recipient)));
-    write_record(record);
+    store_next(record);
 }

@@ -37,6 +37,7 @@ enum attempt_next {
 };
 
 struct attempt_writer;
+struct directory_account;
 struct database;
 struct loop;
 
@@ -55,12 +56,12 @@ void attempt_writer_set_worker(struct attempt_writer *writer,
 size_t attempt_writer_pending(const struct attempt_writer *writer);
 
 /* Decide, log and write. The delivery and its message may be dropped at once
- * afterwards. wants_report: the account has delivery reports on. */
+ * afterwards. account: whose settings say who is told; NULL if it is gone. */
 enum attempt_next attempt_end(struct attempt_writer *writer,
                               struct delivery *delivery,
                               const struct attempt_facts *facts,
                               const struct smtp_outcome *outcome,
-                              bool wants_report);
+                              const struct directory_account *account);
 
 /* Give a delivery back untried, due at due_at. */
 void attempt_give_back(struct attempt_writer *writer,
@@ -69,6 +70,6 @@ void attempt_give_back(struct attempt_writer *writer,
 
 /* End a delivery that ran out of time before this try. */
 void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,
-                    bool wants_report);
+                    const struct directory_account *account);
 
 #endif

@@ -6,25 +6,33 @@
 #ifndef BATON_RELAY_DELIVERY_REPORT_H
 #define BATON_RELAY_DELIVERY_REPORT_H
 
-#include <stdbool.h>
-
+#include "core/list.h"
 #include "relay/held_message.h"
 #include "smtp/outcome.h"
 #include "tracking/report.h"
 
 struct attempt_facts;
+struct directory_account;
+struct delivery_reports;
 
-/* Whether RFC 3461 and the account want a report of this end. peer_has_dsn: the
- * next hop took over the duty to report success. */
-bool delivery_report_is_due(const struct delivery *delivery,
-                            enum report_action action, bool wants_report,
-                            bool peer_has_dsn);
+struct delivery_reports *delivery_reports_create(void);
+void delivery_reports_free(struct delivery_reports **reports);
 
-/* Write the report as a message with one delivery, to the original's sender.
- * NULL if the sender's address is unusable. facts may be NULL. */
-struct held_message *delivery_report_make(const struct delivery *delivery,
-                                          enum report_action action,
-                                          const struct attempt_facts *facts,
-                                          const struct smtp_outcome *outcome);
+/* Write a report for everybody who is to be told of this end, each a message
+ * with one delivery, appended to out_messages (struct held_message, link):
+ *
+ *   the envelope sender, as RFC 3461 and the account want it;
+ *   of a failure: the account's manager and the author (From), as the account
+ *   wants it, at most NOTICES_PER_HOUR an account.
+ *
+ * account NULL (removed meanwhile): the sender alone. facts may be NULL. */
+#define NOTICES_PER_HOUR 30
+void delivery_reports_make(struct delivery_reports *reports,
+                           const struct directory_account *account,
+                           const struct delivery *delivery,
+                           enum report_action action,
+                           const struct attempt_facts *facts,
+                           const struct smtp_outcome *outcome,
+                           struct list *out_messages);
 
 #endif

@@ -109,13 +109,13 @@ static void unqueue(struct delivery *delivery)
     }
 }
 
-static bool wants_report(const struct scheduler *scheduler, int64_t account_id)
+static const struct directory_account *account_of(
+    const struct scheduler *scheduler, const struct delivery *delivery)
 {
-    const struct directory_account *account =
-        scheduler->directory == NULL
-            ? NULL
-            : directory_account_by_id(scheduler->directory, account_id);
-    return account == NULL || account->delivery_reports;
+    return scheduler->directory == NULL
+               ? NULL
+               : directory_account_by_id(scheduler->directory,
+                                         delivery->message->account_id);
 }
 
 static void give_back(struct scheduler *scheduler, struct delivery *delivery,
@@ -163,7 +163,7 @@ static void on_attempt(void *owner, struct delivery *delivery,
     struct scheduler *scheduler = owner;
     enum attempt_next next =
         attempt_end(scheduler->writer, delivery, facts, outcome,
-                    wants_report(scheduler, delivery->message->account_id));
+                    account_of(scheduler, delivery));
     if (next == ATTEMPT_NEXT_HOST && !scheduler->is_draining) {
         delivery->hosts_tried++;
         site_add(delivery->site, delivery, true);
@@ -226,7 +226,7 @@ static void admit(struct scheduler *scheduler, struct delivery *delivery)
                                    message->message_id, delivery->domain);
     if (clock_now() >= message->expires_at) {
         attempt_expire(scheduler->writer, delivery,
-                       wants_report(scheduler, message->account_id));
+                       account_of(scheduler, delivery));
         drop_delivery(scheduler, delivery);
     } else if (suspension != NULL) {
         char why[200];

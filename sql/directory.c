@@ -62,6 +62,18 @@ static void set_delivery_reports(struct directory_account *account,
     account->delivery_reports = strcmp(value, "on") == 0;
 }
 
+static void set_notices_to_manager(struct directory_account *account,
+                                   const char *value)
+{
+    account->notices_to_manager = strcmp(value, "on") == 0;
+}
+
+static void set_notices_to_author(struct directory_account *account,
+                                  const char *value)
+{
+    account->notices_to_author = strcmp(value, "on") == 0;
+}
+
 static const struct {
     const char *name;
     int64_t milliseconds;
@@ -125,6 +137,12 @@ const struct account_setting account_settings[] = {
       set_delivery_reports },
     { "expires_after", "a span from 1 s to 30 d, like 10 min, 4 h or 4 d",
       "4 d", "how long a delivery is tried", is_span, set_expires_after },
+    { "notices_to_author", "on, off", "off",
+      "reports of failed deliveries go to the address in From", is_switch,
+      set_notices_to_author },
+    { "notices_to_manager", "on, off", "on",
+      "reports of failed deliveries go to the account's manager", is_switch,
+      set_notices_to_manager },
     { "priority", "normal, high", "normal",
       "high: before all other mail of the account", is_priority, set_priority },
 };

@@ -22,6 +22,8 @@ struct directory_account {
     /* Settings of `baton set`, with their defaults. */
     bool any_sender; /* off */
     bool delivery_reports; /* on */
+    bool notices_to_manager; /* on */
+    bool notices_to_author; /* off */
     int64_t expires_after_milliseconds; /* 4 days */
     int priority; /* 0 normal, 1 high */
 };
