@@ -20,6 +20,7 @@
 #include "core/memory.h"
 #include "relay/authenticator.h"
 #include "relay/policy.h"
+#include "relay/quota.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
 #include "relay/sender_domain.h"
@@ -32,6 +33,7 @@ struct intake {
     const struct directory *directory;
     struct authenticator *authenticator;
     struct sender_domains *sender_domains;
+    struct quota *quota;
     size_t pending;
 };
 
@@ -167,9 +169,13 @@ static void on_recipient(void *owner,
                          struct smtp_reply *out_reply)
 {
     const struct intake_client *client = owner;
-    (void)transaction;
+    const struct directory_account *account = account_of(client);
     (void)recipient;
-    policy_check_relaying(account_of(client), &client->facts->peer, out_reply);
+    policy_check_relaying(account, &client->facts->peer, out_reply);
+    if (out_reply->code == 0) {
+        quota_check(client->intake->quota, account,
+                    transaction->recipient_count + 1, out_reply);
+    }
 }
 
 /* -- refusing a message -- */
@@ -405,6 +411,8 @@ static void on_stored(void *owner, enum database_result result,
     struct held_message *message = submission->message;
     intake->pending--;
     if (result == DATABASE_DONE) {
+        quota_count(intake->quota, message->account_id,
+                    message->deliveries.count);
         metric_add(&relay_metrics[METRIC_ACCEPTED], 1);
         metric_add(&relay_metrics[METRIC_ACCEPTED_BYTES], message->size_bytes);
     } else if (result == DATABASE_FAILED) {
@@ -546,8 +554,8 @@ static void on_message(void *owner, struct smtp_transaction *transaction,
     candidate->client = client;
     candidate->transaction = transaction;
     candidate->message_id = id_make();
-    candidate->transcript = copy_transcript(transaction->arena, transcript,
-                                            candidate->message_id);
+    candidate->transcript =
+        copy_transcript(transaction->arena, transcript, candidate->message_id);
     if (inspect(client, account, candidate)) {
         check_sender_domain(candidate);
     }
@@ -570,6 +578,7 @@ struct intake *intake_create(const struct intake_options *options)
         authenticator_create(options->loop, options->helper);
     intake->sender_domains =
         sender_domains_create(options->loop, options->resolver);
+    intake->quota = quota_create();
     return intake;
 }
 
@@ -578,6 +587,7 @@ void intake_free(struct intake **intake)
     if (*intake != NULL) {
         authenticator_free(&(*intake)->authenticator);
         sender_domains_free(&(*intake)->sender_domains);
+        quota_free(&(*intake)->quota);
         memory_free(*intake);
         *intake = NULL;
     }
@@ -587,6 +597,7 @@ void intake_set_directory(struct intake *intake,
                           const struct directory *directory)
 {
     intake->directory = directory;
+    quota_reset(intake->quota);
 }
 
 size_t intake_pending(const struct intake *intake)

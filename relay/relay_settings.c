@@ -5,7 +5,6 @@
  */
 #include "relay/relay_settings.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,43 +16,12 @@
 static struct relay_settings_values values;
 
 #define RETRY_STEPS_MAX 32
+#define RETRY_STEP_MAX (INT64_C(365) * 24 * 3600 * 1000)
 
 struct retry_schedule {
     int64_t milliseconds[RETRY_STEPS_MAX];
     size_t count;
 };
-
-static const struct span_unit {
-    const char *name;
-    int64_t milliseconds;
-} span_units[] = {
-    { "ms", 1 },
-    { "s", 1000 },
-    { "min", 60 * 1000 },
-    { "h", 3600 * 1000 },
-    { "d", 24 * 3600 * 1000 },
-};
-
-static bool parse_span(struct text text, int64_t *out_milliseconds)
-{
-    size_t digits = 0;
-    while (digits < text.length && ascii_is_digit(text.data[digits])) {
-        digits++;
-    }
-    uint64_t number = 0;
-    if (!text_to_uint64(text_slice(text, 0, digits), &number) || number == 0 ||
-        number > 1000000) {
-        return false;
-    }
-    struct text unit = text_trim(text_slice(text, digits, text.length));
-    for (size_t i = 0; i < ARRAY_LENGTH(span_units); i++) {
-        if (text_is_ignoring_case(unit, span_units[i].name)) {
-            *out_milliseconds = (int64_t)number * span_units[i].milliseconds;
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool parse_retry(const char *value, struct retry_schedule *out_schedule,
                         struct error *error)
@@ -64,10 +32,11 @@ static bool parse_retry(const char *value, struct retry_schedule *out_schedule,
     while (text_split(&rest, ',', &piece)) {
         int64_t milliseconds = 0;
         piece = text_trim(piece);
-        if (!parse_span(piece, &milliseconds)) {
+        if (!config_parse_span(piece, &milliseconds) || milliseconds == 0 ||
+            milliseconds > RETRY_STEP_MAX) {
             return error_set(error,
-                             "\"%.*s\" is no span of time; expected a list "
-                             "like \"1 min, 5 min, 2 h\"",
+                             "\"%.*s\" is no span of time up to 365 d; "
+                             "expected a list like \"1 min, 5 min, 2 h\"",
                              TEXT_ARGUMENTS(piece));
         }
         if (out_schedule->count == RETRY_STEPS_MAX) {

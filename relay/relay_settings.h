@@ -49,7 +49,7 @@ struct relay_settings_values {
 const struct relay_settings_values *relay_settings_now(void);
 
 /* The delay after the n-th unsuccessful round of a delivery (from 1),
- * milliseconds: 1, 5, 15, 30, 60 min, 2 h, then every 4 h. */
+ * milliseconds, as [delivery] retry says; the last step repeats. */
 int64_t relay_settings_retry_milliseconds(int round);
 
 /* One row of [listen], understood. */

@@ -16,6 +16,8 @@
 
 #include "core/address.h"
 #include "core/arena.h"
+#include "core/clock.h"
+#include "core/config.h"
 #include "core/map.h"
 #include "core/memory.h"
 #include "sql/query.h"
@@ -24,6 +26,8 @@
 #define FAMILY_COUNT 2
 #define RANGE_KEY_SIZE 18 /* family, prefix length, 16 octets of address */
 #define DAY_MILLISECONDS (INT64_C(24) * 3600 * 1000)
+
+#define DAY (24 * 3600 * CLOCK_SECOND)
 
 enum suspension_scope {
     SUSPENDED_ALL,
@@ -74,37 +78,13 @@ static void set_notices_to_author(struct directory_account *account,
     account->notices_to_author = strcmp(value, "on") == 0;
 }
 
-static const struct {
-    const char *name;
-    int64_t milliseconds;
-} span_units[] = {
-    { "s", 1000 },
-    { "min", 60 * 1000 },
-    { "h", 3600 * 1000 },
-    { "d", DAY_MILLISECONDS },
-};
-
 /* "10 min"; 0 for what is none, or not between 1 s and 30 days. */
 static int64_t span_milliseconds(const char *value)
 {
-    struct text text = text_trim(text_of(value));
-    size_t digits = 0;
-    while (digits < text.length && ascii_is_digit(text.data[digits])) {
-        digits++;
-    }
-    uint64_t number = 0;
-    if (!text_to_uint64(text_slice(text, 0, digits), &number) ||
-        number > 30 * 24 * 3600) {
-        return 0;
-    }
-    struct text unit = text_trim(text_slice(text, digits, text.length));
-    for (size_t i = 0; i < ARRAY_LENGTH(span_units); i++) {
-        if (text_is_ignoring_case(unit, span_units[i].name)) {
-            int64_t span = (int64_t)number * span_units[i].milliseconds;
-            return span <= 30 * DAY_MILLISECONDS ? span : 0;
-        }
-    }
-    return 0;
+    int64_t span = 0;
+    bool is_good = config_parse_span(text_trim(text_of(value)), &span) &&
+                   span >= 1000 && span <= 30 * DAY_MILLISECONDS;
+    return is_good ? span : 0;
 }
 
 static bool is_span(const char *value)
@@ -128,6 +108,32 @@ static void set_priority(struct directory_account *account, const char *value)
     account->priority = strcmp(value, "high") == 0 ? 1 : 0;
 }
 
+#define RECIPIENTS_PER_DAY_MAX 1000000000
+
+/* 0 for "unlimited", -1 for what is no number. */
+static int64_t read_limit(const char *value)
+{
+    uint64_t number = 0;
+    if (strcmp(value, "unlimited") == 0) {
+        return 0;
+    }
+    return text_to_uint64(text_of(value), &number) && number > 0 &&
+                   number <= RECIPIENTS_PER_DAY_MAX
+               ? (int64_t)number
+               : -1;
+}
+
+static bool is_limit(const char *value)
+{
+    return read_limit(value) >= 0;
+}
+
+static void set_recipients_per_day(struct directory_account *account,
+                                   const char *value)
+{
+    account->recipients_per_day = read_limit(value);
+}
+
 const struct account_setting account_settings[] = {
     { "any_sender", "on, off", "off",
       "may write from any domain, not only from its own", is_switch,
@@ -145,6 +151,9 @@ const struct account_setting account_settings[] = {
       set_notices_to_manager },
     { "priority", "normal, high", "normal",
       "high: before all other mail of the account", is_priority, set_priority },
+    { "recipients_per_day", "unlimited, or a number up to 1000000000",
+      "unlimited", "more recipients are refused until 00:00 UTC (452 4.3.1)",
+      is_limit, set_recipients_per_day },
 };
 const size_t account_setting_count = ARRAY_LENGTH(account_settings);
 
@@ -243,6 +252,17 @@ static void add_setting(struct directory *directory,
     }
 }
 
+static void add_usage(struct directory *directory,
+                      const struct directory_row *row)
+{
+    uint64_t count = 0;
+    (void)directory;
+    if (text_to_uint64(text_of(row->a), &count)) {
+        row->account->recipients_today = (int64_t)count;
+        row->account->usage_day = clock_now() / DAY;
+    }
+}
+
 static void add_credential(struct directory *directory,
                            const struct directory_row *row)
 {
@@ -312,6 +332,7 @@ static const struct row_kind {
 } row_kinds[] = {
     { "account", false, add_account }, /* a name, b manager's address */
     { "setting", true, add_setting }, /* a key, b value */
+    { "usage", true, add_usage }, /* a recipients of this day */
     { "credential", true, add_credential }, /* a user, b kind, c secret */
     { "network", true, add_network }, /* a range */
     { "domain", true, add_domain }, /* a name */
@@ -395,7 +416,11 @@ void directory_load(struct database *database, directory_loaded_fn *on_loaded,
     struct directory_request *request = memory_alloc(sizeof(*request));
     request->on_loaded = on_loaded;
     request->owner = owner;
-    query_run(database, STATEMENT_DIRECTORY_READ, NULL, on_read, request);
+    struct parameters parameters = { 0 };
+    parameter_instant(&parameters, clock_now() / DAY * DAY);
+    query_run(database, STATEMENT_DIRECTORY_READ, &parameters, on_read,
+              request);
+    parameters_free(&parameters);
 }
 
 /* -- questions -- */

@@ -26,6 +26,11 @@ struct directory_account {
     bool notices_to_author; /* off */
     int64_t expires_after_milliseconds; /* 4 days */
     int priority; /* 0 normal, 1 high */
+    int64_t recipients_per_day; /* 0: no limit */
+    /* Recipients stored on the day the directory was read (days since 1970,
+     * UTC); counted only where there is a limit. */
+    int64_t recipients_today;
+    int64_t usage_day;
 };
 
 struct directory_credential {

@@ -171,3 +171,26 @@ def test_delivery_reports_can_be_switched_off(fast):
                "failed")
     baton.wait_for_empty_queue()
     assert baton.value("SELECT count(*) FROM baton.message") == 1
+
+
+@pytest.mark.parametrize("settings, told", [
+    ({}, {"a@sender.example", "boss@manager.example"}),
+    ({"notices_to_author": "on"},
+     {"a@sender.example", "boss@manager.example", "author@sender.example"}),
+    ({"notices_to_manager": "off", "delivery_reports": "off"}, set()),
+])
+def test_who_is_told_of_a_failure(fast, settings, told):
+    def prepare(baton):
+        baton.sql("UPDATE baton.account SET manager_email = 'boss@manager.example'")
+        for key, value in settings.items():
+            baton.cli("set", "demo", key, value)
+    baton, sink = fast(prepare=prepare, rate=1, on={
+        "RCPT": lambda session, argument:
+            "550 5.1.1 Nobody" if "rcpt.example" in argument else None})
+    baton.submit(message(sender="author@sender.example"))
+    wait_until(lambda: baton.deliveries().get("b@rcpt.example") == "failed", "failed")
+    if told:
+        sink.wait_for(len(told))
+    wait_until(lambda: baton.value("SELECT count(*) FROM baton.queue") == 0, "done")
+    assert {one.recipients[0] for one in sink.messages} == told
+    assert all(one.sender == "" for one in sink.messages)

@@ -724,3 +724,29 @@ def test_s4_451_when_postgresql_is_away(make_baton, postgres):
         except AssertionError:
             return False
     wait_until(accepted, "mail to be accepted again", 60)
+
+
+def test_the_limit_of_recipients_per_day(make_baton):
+    baton = make_baton({"server": {"workers": "1"}})
+    baton.cli("set", "demo", "recipients_per_day", "3")
+
+    def recipients(d, count):
+        d.command("MAIL FROM:<a@sender.example>", 250)
+        return [d.command(f"RCPT TO:<r{i}@rcpt.example>") for i in range(count)]
+
+    def limit_is_known():
+        with baton.session() as d:
+            return recipients(d, 4)[-1].code == 452
+    wait_until(limit_is_known, "the limit in force")
+    with baton.session() as d:
+        replies = recipients(d, 4)
+        assert [reply.code for reply in replies] == [250, 250, 250, 452]
+        assert "4.3.1" in replies[3].text and "3 recipients/day" in replies[3].text
+        d.data(message())
+        # What was taken counts at once, and after the directory is read anew.
+        assert recipients(d, 1)[0].code == 452
+        baton.cli("set", "demo", "priority", "high")
+        d.command("RSET", 250)
+        assert recipients(d, 1)[0].code == 452
+    baton.cli("set", "demo", "recipients_per_day", "unlimited")
+    wait_until(lambda: not limit_is_known(), "no limit")
