@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 #include "core/error.h"
+#include "core/text.h"
 
 enum setting_type {
     SETTING_TEXT, /* const char *; never NULL */
@@ -73,5 +74,9 @@ bool config_load(struct config *config, const char *path,
 void config_print(const struct config *config, FILE *out, bool as_json);
 /* Every row, as Markdown tables, for the reference document. */
 void config_print_reference(const struct config *config, FILE *out);
+
+/* Read a span as a SETTING_SPAN is written, for values that have spans in them:
+ * "250 ms", "4 h"; without a unit only "0". False: it is none. */
+bool config_parse_span(struct text text, int64_t *out_milliseconds);
 
 #endif

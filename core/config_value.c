@@ -144,6 +144,16 @@ static bool parse_scaled(enum setting_type type, struct text text,
     return false;
 }
 
+bool config_parse_span(struct text text, int64_t *out_milliseconds)
+{
+    uint64_t value;
+    if (!parse_scaled(SETTING_SPAN, text, &value) || value > INT64_MAX) {
+        return false;
+    }
+    *out_milliseconds = (int64_t)value;
+    return true;
+}
+
 static bool parse_number(const struct setting *setting, const char *written,
                          union setting_value *out_value,
                          struct error *error)

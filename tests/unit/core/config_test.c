@@ -149,6 +149,27 @@ static void a_file_is_read(void **state)
     assert_int_equal(format, 1);
 }
 
+static void spans_alone(void **state)
+{
+    static const struct {
+        const char *written;
+        int64_t expected; /* -1: refused */
+    } rows[] = {
+        { "250 ms", 250 }, { "2h", 7200000 }, { "0", 0 }, { "0 d", 0 },
+        { "5", -1 },       { "", -1 },        { "-1 s", -1 },
+        { "9223372036854775807 ms", INT64_MAX },
+        { "9223372036854775808 ms", -1 },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        int64_t span = -1;
+        bool is_good = config_parse_span(text_of(rows[i].written), &span);
+        if (is_good != (rows[i].expected >= 0) || span != rows[i].expected) {
+            fail_msg("%s: %lld", rows[i].written, (long long)span);
+        }
+    }
+}
+
 static void sizes_and_spans(void **state)
 {
     static const struct {
@@ -379,6 +400,7 @@ int main(void)
         cmocka_unit_test(defaults_hold_without_a_file),
         cmocka_unit_test(a_file_is_read),
         cmocka_unit_test(sizes_and_spans),
+        cmocka_unit_test(spans_alone),
         cmocka_unit_test(a_mistake_is_named_with_its_line),
         cmocka_unit_test(all_or_nothing),
         cmocka_unit_test(unreadable_files),

@@ -75,6 +75,8 @@ static void bad_values_are_refused_with_a_reason(void **state)
         { "[listen]\nplain = 127.0.0.1:25 colour=red\n", "unknown option" },
         { "[delivery]\nretry = soon\n", "span of time" },
         { "[delivery]\nretry = 0 min\n", "span of time" },
+        { "[delivery]\nretry = 5\n", "span of time" },
+        { "[delivery]\nretry = 366 d\n", "span of time" },
         { "[log]\nlevel = loud\n", "debug" },
         { "[server]\nhostnam = x\n", "hostname" },
     };
