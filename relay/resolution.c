@@ -179,7 +179,8 @@ static void look_up_next_exchanger(struct resolution *resolution)
 static void use_single_host(struct resolution *resolution, const char *host)
 {
     snprintf(resolution->exchangers[0].host,
-             sizeof(resolution->exchangers[0].host), "%s", host);
+             sizeof(resolution->exchangers[0].host), "%.*s", DNS_HOST_MAX,
+             host);
     resolution->exchanger_count = 1;
 }
 
