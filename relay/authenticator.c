@@ -10,7 +10,6 @@
 #include "core/map.h"
 #include "core/memory.h"
 #include "core/text.h"
-#include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
 
 #define REMEMBER_SPAN (5 * 60 * CLOCK_SECOND)
@@ -213,7 +212,6 @@ static void report(void *owner)
     if (check->verdict == AUTH_REFUSED) {
         count_failure(check->authenticator, check->address_key);
         count_failure(check->authenticator, check->user_key);
-        metric_add(&relay_metrics[METRIC_AUTH_REFUSED], 1);
     }
     check->on_done(check->owner, check->verdict,
                    check->verdict == AUTH_ACCEPTED ? check->account_id : 0);

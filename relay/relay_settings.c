@@ -465,3 +465,10 @@ bool relay_settings_listeners(struct relay_listener *out_listeners,
 {
     return parse_listeners(values.listeners, out_listeners, out_count, error);
 }
+
+void relay_settings_configure_log(void)
+{
+    enum log_level level = LOG_INFO;
+    (void)log_level_parse(values.log_level, &level);
+    log_configure(level, values.log_format == 1);
+}

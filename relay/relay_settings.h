@@ -65,6 +65,9 @@ struct relay_listener {
 bool relay_settings_listeners(struct relay_listener *out_listeners,
                               size_t *out_count, struct error *error) MUST_USE;
 
+/* Set level and format of the log to the values in force. */
+void relay_settings_configure_log(void);
+
 extern const struct setting relay_settings[];
 extern const size_t relay_setting_count;
 

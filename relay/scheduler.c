@@ -490,8 +490,6 @@ static void tidy(void *owner)
                (int64_t)scheduler->delivery_count);
     metric_set(&relay_metrics[METRIC_RESULTS_PENDING],
                (int64_t)attempt_writer_pending(scheduler->writer));
-    metric_set(&relay_metrics[METRIC_CONNECTIONS],
-               (int64_t)scheduler->connection_count);
     if (++scheduler->tidy_count % FORGET_EVERY == 0) {
         destinations_tidy(scheduler->destinations);
     }

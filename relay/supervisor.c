@@ -244,6 +244,7 @@ static void reload(struct supervisor *supervisor)
                   log_quote(text_of(error.text)));
         return;
     }
+    relay_settings_configure_log();
     signal_workers(supervisor, SIGHUP);
 }
 
@@ -337,9 +338,7 @@ int supervisor_run(struct config *config, const char *config_path)
     struct supervisor supervisor = { .config = config,
                                      .config_path = config_path };
     struct error error;
-    enum log_level level = LOG_INFO;
-    (void)log_level_parse(relay_settings_now()->log_level, &level);
-    log_configure(level, relay_settings_now()->log_format == 1);
+    relay_settings_configure_log();
     if (relay_settings_now()->clock_rate > 1) {
         clock_set_rate((int)relay_settings_now()->clock_rate);
     }

@@ -36,6 +36,7 @@
 #define DIRECTORY_POLL_MILLISECONDS 30000
 #define DIRECTORY_RETRY_MILLISECONDS 1000
 #define GAUGES_MILLISECONDS 1000
+#define MEASURE_MILLISECONDS 10000
 #define MAINTAIN_MILLISECONDS (15 * 60 * 1000)
 #define HASHES_WAITING_MAX 64
 /* Below so many sessions a worker takes whatever comes. */
@@ -69,6 +70,7 @@ struct worker {
     struct timer directory_timer;
     struct timer gauges_timer;
     struct timer maintain_timer;
+    struct timer measure_timer;
     struct timer drain_timer;
     bool is_loading_directory;
     bool is_directory_stale; /* changed while it was being loaded */
@@ -299,7 +301,6 @@ static void update_gauges(void *owner)
 {
     struct worker *worker = owner;
     publish_session_count(worker);
-    metric_set(&relay_metrics[METRIC_SESSIONS], worker->slot->session_count);
     metric_set(&relay_metrics[METRIC_MESSAGE_MEMORY],
                (int64_t)budget_used_bytes(worker->budget));
     metric_set(&relay_metrics[METRIC_MEMORY_WAITING],
@@ -310,6 +311,27 @@ static void update_gauges(void *owner)
                 update_gauges, worker);
 }
 
+static void on_measured(void *owner, enum database_result result,
+                        int64_t row_count, int64_t oldest_due_at)
+{
+    (void)owner;
+    (void)oldest_due_at;
+    if (result == DATABASE_DONE) {
+        metric_set(&relay_metrics[METRIC_QUEUE_DUE], row_count);
+    }
+}
+
+/* The queue is everybody's, and gauges are added up: one worker measures. */
+static void measure_queue(void *owner)
+{
+    struct worker *worker = owner;
+    if (database_is_up(worker->database)) {
+        queue_measure(worker->database, clock_now(), on_measured, worker);
+    }
+    timer_start(&worker->measure_timer, worker->loop,
+                MEASURE_MILLISECONDS * clock_rate(), measure_queue, worker);
+}
+
 /* -- reload -- */
 
 static struct tls_context *load_certificate(struct error *error)
@@ -317,14 +339,6 @@ static struct tls_context *load_certificate(struct error *error)
     const struct relay_settings_values *settings = relay_settings_now();
     return tls_server_context_create(settings->certificate, settings->key,
                                      error);
-}
-
-static void configure_log(void)
-{
-    enum log_level level = LOG_INFO;
-    const struct relay_settings_values *settings = relay_settings_now();
-    (void)log_level_parse(settings->log_level, &level);
-    log_configure(level, settings->log_format == 1);
 }
 
 static void reload(void *owner)
@@ -337,7 +351,7 @@ static void reload(void *owner)
                   log_quote(text_of(error.text)));
         return;
     }
-    configure_log();
+    relay_settings_configure_log();
     if (relay_settings_now()->certificate[0] != '\0') {
         struct tls_context *fresh = load_certificate(&error);
         if (fresh == NULL) {
@@ -480,6 +494,9 @@ static bool start(struct worker *worker, struct error *error)
                      &lease_handler, worker);
     create_relay(worker);
     update_gauges(worker);
+    if (worker->setup->worker_index == 0) {
+        measure_queue(worker);
+    }
     return open_doors(worker, error);
 }
 
@@ -502,6 +519,7 @@ static void end(struct worker *worker)
     timer_stop(&worker->directory_timer);
     timer_stop(&worker->gauges_timer);
     timer_stop(&worker->maintain_timer);
+    timer_stop(&worker->measure_timer);
     timer_stop(&worker->drain_timer);
     watch_stop(&worker->on_hangup);
     watch_stop(&worker->on_terminate);
@@ -517,7 +535,7 @@ int worker_run(const struct worker_setup *setup)
     worker->slot = &setup->slots[setup->worker_index];
     worker->slot->session_count = 0;
     metrics_attach(setup->worker_index);
-    configure_log();
+    relay_settings_configure_log();
     if (!start(worker, &error)) {
         log_error(NULL, "worker cannot start", "reason=\"%s\"",
                   log_quote(text_of(error.text)));

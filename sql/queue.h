@@ -48,8 +48,8 @@ void queue_claim(struct database *database, int64_t worker_id, int64_t now,
                  int row_limit, int64_t after_account,
                  queue_claimed_fn *on_claimed, void *owner);
 
-/* The queue's rows that are due, up to a bound: 0 tells the scheduler to rest;
- * and its whole size (estimated beyond 10,000), for metrics. */
+/* How many rows of the queue are due (of large accounts only so many are
+ * counted) and since when the oldest waits (0: none does); for metrics. */
 typedef void queue_measured_fn(void *owner, enum database_result result,
                                int64_t row_count, int64_t oldest_due_at);
 void queue_measure(struct database *database, int64_t now,
