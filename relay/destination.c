@@ -26,17 +26,18 @@ struct destination {
     struct site *site; /* or NULL: failure says why */
     struct smtp_outcome failure;
     int64_t valid_until_monotonic;
+    bool is_overtaken; /* routes changed while it was being looked up */
     /* How its site is to be made. */
     struct route_target target;
     bool has_target;
-    char route_key[600];
+    char route_key[600]; /* the site's name, for people */
 };
 
 struct destinations {
     struct destinations_options options;
     const struct directory *directory;
     struct map *by_domain; /* struct destination */
-    struct map *sites; /* struct site, by key */
+    struct map *sites; /* struct site, by all that makes it (site_identity) */
 };
 
 /* -- sites -- */
@@ -79,15 +80,32 @@ static struct site *make_site(struct destinations *destinations,
                        destinations->options.owner);
 }
 
+/* What tells one site from another: its name, and of a route also how it logs
+ * in and how it encrypts, so that a changed password is a new site and no route
+ * travels under another one's TLS. */
+static void site_identity(const struct destination *destination,
+                          const char *key, struct buffer *out_identity)
+{
+    const struct route_target *target = &destination->target;
+    buffer_append_string(out_identity, key);
+    if (destination->has_target) {
+        buffer_printf(out_identity, "\n%d\n%s", (int)target->tls,
+                      target->password);
+    }
+}
+
 static struct site *site_of_key(struct destinations *destinations,
                                 const struct destination *destination,
                                 const char *key)
 {
-    struct site *site = map_get(destinations->sites, text_of(key));
+    struct buffer identity = { 0 };
+    site_identity(destination, key, &identity);
+    struct site *site = map_get(destinations->sites, buffer_text(&identity));
     if (site == NULL) {
         site = make_site(destinations, destination, key);
-        map_set(destinations->sites, text_of(key), site);
+        map_set(destinations->sites, buffer_text(&identity), site);
     }
+    buffer_free(&identity);
     return site;
 }
 
@@ -135,6 +153,9 @@ static void on_resolved(void *owner, const struct resolution_result *result)
         site_set_hosts(destination->site, result->hosts, result->host_count);
         keep_for(destination, result->ttl_seconds);
     }
+    if (destination->is_overtaken) {
+        destination->valid_until_monotonic = 0;
+    }
     hand_on_waiting(destination);
 }
 
@@ -178,7 +199,6 @@ static bool use_route(struct destination *destination)
                             destination->domain, error.text);
         return false;
     }
-    /* The password is part of what makes a site, but not of its name. */
     snprintf(destination->route_key, sizeof(destination->route_key),
              "route:%s:%u%s%s", destination->target.host,
              destination->target.port,
@@ -194,6 +214,7 @@ static bool use_route(struct destination *destination)
 static void begin(struct destination *destination)
 {
     destination->site = NULL;
+    destination->is_overtaken = false;
     if (!use_route(destination)) {
         keep_for(destination, FAILURE_SECONDS);
     } else if (destination->has_target &&
@@ -281,9 +302,8 @@ void destinations_set_directory(struct destinations *destinations,
     destinations->directory = directory;
     while (map_next(destinations->by_domain, &position, NULL, &value)) {
         struct destination *destination = value;
-        if (destination->resolution == NULL) {
-            destination->valid_until_monotonic = 0;
-        }
+        destination->valid_until_monotonic = 0;
+        destination->is_overtaken = true;
     }
 }
 
@@ -334,6 +354,12 @@ static bool is_outdated(const struct destination *destination)
            clock_monotonic() >= destination->valid_until_monotonic;
 }
 
+/* A site as the key of a map. */
+static struct text text_of_pointer(struct site *const *site)
+{
+    return (struct text){ (const char *)site, sizeof(*site) };
+}
+
 /* Outdated destinations go; then sites go that no destination names and where
  * nothing waits or is open. */
 void destinations_tidy(struct destinations *destinations)
@@ -346,16 +372,17 @@ void destinations_tidy(struct destinations *destinations)
         if (is_outdated(destination)) {
             free_destination(destination);
         } else if (destination->site != NULL) {
-            map_set(named, text_of(site_key(destination->site)),
+            map_set(named, text_of_pointer(&destination->site),
                     destination->site);
         }
     }
     position = 0;
-    while (map_next(destinations->sites, &position, NULL, &value)) {
+    struct text identity;
+    while (map_next(destinations->sites, &position, &identity, &value)) {
         struct site *site = value;
         if (site_is_idle(site) &&
-            map_get(named, text_of(site_key(site))) == NULL) {
-            map_remove(destinations->sites, text_of(site_key(site)));
+            map_get(named, text_of_pointer(&site)) == NULL) {
+            map_remove(destinations->sites, identity);
             site_free(&site);
         }
     }
