@@ -1,5 +1,7 @@
 -- Renew a lease, and take over from workers whose lease ran out: their rows go
--- and what they had is due. Leases follow the database's clock alone.
+-- and what they had is due. Leases follow the database's clock alone. Who was
+-- late itself judges nobody: then it was the database that was away, and the
+-- others are about to come back, too, with results of what they delivered.
 -- Parameters:
 --   $1 worker_id bigint
 --   $2 lease_seconds integer
@@ -15,6 +17,9 @@ WITH renewed AS (
     FROM baton.worker
     WHERE alive_until < now()
       AND worker_id <> $1::bigint
+      AND NOT EXISTS (SELECT FROM baton.worker
+                      WHERE worker_id = $1::bigint
+                        AND alive_until < now())
     FOR UPDATE SKIP LOCKED
 ), dead AS (
     DELETE FROM baton.worker

@@ -278,6 +278,24 @@ static void a_dead_worker_s_deliveries_are_taken_over(void **state)
     arena_free(&claimed.arena);
 }
 
+/* The database was away: nobody could renew, so nobody is dead for that. */
+static void who_was_late_takes_nothing_over(void **state)
+{
+    struct fixture *f = *state;
+    struct claimed claimed = { 0 };
+    int64_t other = make_worker(f, 30, 0);
+    int64_t first = make_worker(f, 30, 0);
+    fill(f, 1, 10, 0, "now() - interval '1 hour'");
+    claim(f, other, 6, 0, &claimed);
+    sql_do(f, "UPDATE baton.worker SET alive_until = now() - interval '1 s'");
+    struct renewal renewal = renew(f, first);
+    assert_true(renewal.is_alive);
+    assert_int_equal(renewal.taken_over_count, 0);
+    /* Who does not come back until the next time is dead. */
+    assert_int_equal(renew(f, first).taken_over_count, 6);
+    arena_free(&claimed.arena);
+}
+
 static void a_successor_retires_its_predecessor(void **state)
 {
     struct fixture *f = *state;
@@ -422,6 +440,7 @@ int main(void)
         ROW(rows_in_other_hands_are_skipped),
         ROW(what_a_lost_claim_took_is_claimed_again),
         ROW(a_dead_worker_s_deliveries_are_taken_over),
+        ROW(who_was_late_takes_nothing_over),
         ROW(a_successor_retires_its_predecessor),
         ROW(what_belongs_to_nobody_is_found),
         ROW(who_resigns_leaves_everything_due),
