@@ -128,10 +128,16 @@ static void give_back(struct scheduler *scheduler, struct delivery *delivery,
 
 /* -- from memory to a site -- */
 
+static bool may_finish(void *owner)
+{
+    const struct scheduler *scheduler = owner;
+    return lease_is_valid(scheduler->options.lease);
+}
+
 static bool may_send(void *owner)
 {
     const struct scheduler *scheduler = owner;
-    return !scheduler->is_draining && lease_is_valid(scheduler->options.lease);
+    return !scheduler->is_draining && may_finish(owner);
 }
 
 static bool may_connect(void *owner)
@@ -179,6 +185,7 @@ static void on_attempt(void *owner, struct delivery *delivery,
 static const struct site_handler site_handler = {
     .on_attempt = on_attempt,
     .may_send = may_send,
+    .may_finish = may_finish,
     .may_connect = may_connect,
     .on_connection_closed = on_connection_closed,
 };

@@ -47,6 +47,7 @@ struct site {
     char *password;
     struct smtp_pool_options pool_options;
     struct smtp_pool *pool; /* SITE_SMTP */
+    struct list transactions; /* on the wire */
     struct lane lanes[LANE_COUNT];
     size_t waiting_count;
     size_t busy_count; /* deliveries on the wire */
@@ -64,6 +65,7 @@ struct site {
 struct site_transaction {
     struct smtp_client_transaction wire; /* first: the pool hands it back */
     struct site *site;
+    struct list_link link;
     struct arena *arena;
     struct delivery **deliveries;
     int64_t taken_monotonic;
@@ -204,7 +206,7 @@ static bool may_finish(void *owner)
 {
     const struct site_transaction *transaction = owner;
     const struct site *site = transaction->site;
-    return site->handler->may_send(site->owner);
+    return site->handler->may_finish(site->owner);
 }
 
 static void fill_wire(struct site_transaction *transaction,
@@ -255,6 +257,7 @@ static struct site_transaction *begin_transaction(struct site *site,
         arena_alloc(arena, sizeof(*transaction));
     size_t most = count_siblings(first);
     transaction->site = site;
+    list_append(&site->transactions, &transaction->link);
     transaction->arena = arena;
     transaction->taken_monotonic = clock_monotonic();
     fill_wire(transaction, first->message);
@@ -271,6 +274,14 @@ static struct site_transaction *begin_transaction(struct site *site,
         add_recipient(transaction, sibling);
     }
     return transaction;
+}
+
+static void end_transaction(struct site_transaction *transaction)
+{
+    list_remove(&transaction->link);
+    transcript_free(&transaction->wire.transcript);
+    struct arena *arena = transaction->arena;
+    arena_free(&arena);
 }
 
 static void on_rate_timer(void *owner)
@@ -353,9 +364,7 @@ static void on_transaction_done(void *owner,
             delivery->ready_monotonic, transaction->taken_monotonic);
         report_attempt(site, delivery, &facts, outcome);
     }
-    transcript_free(&wire->transcript);
-    struct arena *arena = transaction->arena;
-    arena_free(&arena);
+    end_transaction(transaction);
 }
 
 /*
@@ -561,6 +570,10 @@ void site_free(struct site **site_pointer)
     loop_cancel_posts(site->loop, site);
     if (site->pool != NULL) {
         smtp_pool_free(&site->pool);
+    }
+    while (site->transactions.first != NULL) { /* cut off */
+        end_transaction(LIST_ITEM(site->transactions.first,
+                                  struct site_transaction, link));
     }
     for (size_t i = 0; i < LANE_COUNT; i++) {
         map_free(&site->lanes[i].by_account);

@@ -46,6 +46,8 @@ struct site_handler {
                        const struct smtp_outcome *outcome);
     /* May work be sent now (the lease holds, we are not draining)? */
     bool (*may_send)(void *owner);
+    /* May what is on the wire get its final dot (the lease holds)? */
+    bool (*may_finish)(void *owner);
     bool (*may_connect)(void *owner);
     void (*on_connection_closed)(void *owner);
 };

@@ -64,6 +64,7 @@ static void on_connection_closed(void *owner)
 static const struct site_handler handler = {
     .on_attempt = on_attempt,
     .may_send = may_send,
+    .may_finish = may_send,
     .may_connect = may_connect,
     .on_connection_closed = on_connection_closed,
 };
