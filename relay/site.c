@@ -57,8 +57,6 @@ struct site {
     int64_t next_send_monotonic;
     bool is_limited_by_connections;
     bool has_local_post;
-    loop_fn *on_drained;
-    void *drain_owner;
 };
 
 /* A running transaction with the deliveries it carries. */
@@ -469,15 +467,6 @@ static void deliver_locally(struct site *site, struct delivery *delivery)
     buffer_free(&copy);
 }
 
-static void tell_drained(struct site *site)
-{
-    loop_fn *on_drained = site->on_drained;
-    site->on_drained = NULL;
-    if (on_drained != NULL) {
-        on_drained(site->drain_owner);
-    }
-}
-
 static void on_local_turn(void *owner)
 {
     struct site *site = owner;
@@ -492,11 +481,7 @@ static void on_local_turn(void *owner)
         }
         deliver_locally(site, delivery);
     }
-    if (site->on_drained != NULL) {
-        tell_drained(site);
-    } else {
-        site_wake(site);
-    }
+    site_wake(site);
 }
 
 static void post_local_turn(struct site *site)
@@ -619,25 +604,9 @@ void site_forgive(struct site *site)
     site_wake(site);
 }
 
-void site_drain(struct site *site, loop_fn *on_drained, void *owner)
-{
-    site->on_drained = on_drained;
-    site->drain_owner = owner;
-    if (site->pool != NULL) {
-        smtp_pool_drain(site->pool, on_drained, owner);
-    } else {
-        post_local_turn(site);
-    }
-}
-
 const char *site_key(const struct site *site)
 {
     return site->key;
-}
-
-bool site_has_host(const struct site *site)
-{
-    return site->pool == NULL || smtp_pool_has_host(site->pool);
 }
 
 size_t site_waiting_count(const struct site *site)

@@ -69,11 +69,8 @@ void site_wake(struct site *site);
 void site_forgive(struct site *site);
 /* Take the next waiting delivery of any account out (to give it back). */
 struct delivery *site_take_waiting(struct site *site);
-void site_drain(struct site *site, loop_fn *on_drained, void *owner);
 
 const char *site_key(const struct site *site);
-/* Whether a host is left to try at once. */
-bool site_has_host(const struct site *site);
 size_t site_waiting_count(const struct site *site);
 size_t site_busy_count(const struct site *site);
 size_t site_connection_count(const struct site *site);

@@ -143,7 +143,6 @@ void smtp_pool_wake(struct smtp_pool *pool);
 void smtp_pool_drain(struct smtp_pool *pool, loop_fn *on_drained, void *owner);
 /* Those that can or will soon carry work; not those saying QUIT. */
 size_t smtp_pool_connection_count(const struct smtp_pool *pool);
-size_t smtp_pool_busy_count(const struct smtp_pool *pool);
 /* The client's metrics, registered at start. */
 void smtp_client_metrics_register(void);
 

@@ -537,8 +537,3 @@ size_t smtp_pool_connection_count(const struct smtp_pool *pool)
 {
     return pool->opening.count + ready_count(pool);
 }
-
-size_t smtp_pool_busy_count(const struct smtp_pool *pool)
-{
-    return pool->busy.count;
-}

@@ -244,7 +244,7 @@ static void end_data(struct smtp_server_session *session)
     end_message(session);
 }
 
-/* How many octets were used; negative ones do not exist: SIZE_MAX, we wait. */
+/* How many octets were used; SIZE_MAX: none, we wait for memory. */
 static size_t scan_input(struct smtp_server_session *session,
                          struct text input, bool *out_is_end)
 {

@@ -196,7 +196,7 @@ void session_end(struct smtp_server_session *session, int code,
 void session_settle(struct smtp_server_session *session);
 /* Set facts.protocol from what is known. */
 void session_update_protocol(struct smtp_server_session *session);
-/* Forget HELO, login and transaction: TLS begins. */
+/* Forget HELO and transaction: a greeting (RFC 5321 4.1.4), or TLS begins. */
 void session_forget_all(struct smtp_server_session *session);
 
 /* --- server_verbs.c --- */

@@ -19,7 +19,8 @@
 struct database;
 
 struct database_handler {
-    /* The first connection stands / all are gone. Called from the loop. */
+    /* Messages, results and queries can all go / none of them can any more.
+     * Called from the loop. */
     void (*on_up)(void *owner);
     void (*on_down)(void *owner, const struct error *error);
     /* NOTIFY on channel baton_directory (accounts, credentials, networks,

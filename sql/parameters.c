@@ -93,11 +93,6 @@ void parameter_int32(struct parameters *parameters, int32_t value)
     binary_append_int32(&add_scalar(parameters)->bytes, value);
 }
 
-void parameter_boolean(struct parameters *parameters, bool value)
-{
-    buffer_append_byte(&add_scalar(parameters)->bytes, value ? 1 : 0);
-}
-
 void parameter_instant(struct parameters *parameters, int64_t at)
 {
     parameter_int64(parameters, at - BINARY_EPOCH_AT);
@@ -112,13 +107,6 @@ void parameter_text(struct parameters *parameters, const char *text)
     if (text != NULL) {
         append_repaired(&parameter->bytes, text_of(text));
     }
-}
-
-void parameter_bytes(struct parameters *parameters, struct text bytes)
-{
-    struct parameter *parameter = add_scalar(parameters);
-    buffer_reserve(&parameter->bytes, 1);
-    buffer_append_text(&parameter->bytes, bytes);
 }
 
 /* -- columns -- */

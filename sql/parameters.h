@@ -37,15 +37,12 @@ struct parameters {
 void parameters_free(struct parameters *parameters);
 void parameters_clear(struct parameters *parameters);
 
-/* $n::bigint, ::integer, ::boolean, ::timestamptz (a clock_now() instant),
- * ::text (NULL is NULL; what is not UTF-8 is replaced), ::bytea. Before or
- * behind all columns. */
+/* $n::bigint, ::integer, ::timestamptz (a clock_now() instant), ::text (NULL is
+ * NULL; what is not UTF-8 is replaced). Before or behind all columns. */
 void parameter_int64(struct parameters *parameters, int64_t value);
 void parameter_int32(struct parameters *parameters, int32_t value);
-void parameter_boolean(struct parameters *parameters, bool value);
 void parameter_instant(struct parameters *parameters, int64_t at);
 void parameter_text(struct parameters *parameters, const char *text);
-void parameter_bytes(struct parameters *parameters, struct text bytes);
 
 /* The same as elements of $n::bigint[] …: call one for each column, then
  * row_end. */

@@ -554,11 +554,6 @@ bool mime_scan(struct text message, const struct mime_limits *limits,
     return true;
 }
 
-struct text mime_part_header(struct text message, const struct mime_part *part)
-{
-    return text_slice(message, part->header_from, part->header_to);
-}
-
 struct text mime_part_body(struct text message, const struct mime_part *part)
 {
     return text_slice(message, part->body_from, part->body_to);

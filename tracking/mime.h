@@ -79,7 +79,6 @@ bool mime_scan(struct text message, const struct mime_limits *limits,
                struct arena *arena, struct mime *out_mime,
                struct error *error) MUST_USE;
 
-struct text mime_part_header(struct text message, const struct mime_part *part);
 struct text mime_part_body(struct text message, const struct mime_part *part);
 
 /* The value of a parameter of a Content-Type or Content-Disposition value, in
