@@ -12,22 +12,10 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "sql/binary.h"
 #include "sql/database.h"
 #include "sql/settings.h"
 #include "sql/statement_table.h"
-
-/* Type numbers of PostgreSQL's catalog (pg_type.dat), which never change. */
-enum {
-    TYPE_BOOLEAN = 16,
-    TYPE_INT8 = 20,
-    TYPE_INT2 = 21,
-    TYPE_INT4 = 23,
-    TYPE_JSON = 114,
-    TYPE_FLOAT4 = 700,
-    TYPE_FLOAT8 = 701,
-    TYPE_TIMESTAMPTZ = 1184,
-    TYPE_JSONB = 3802,
-};
 
 #define PARAMETERS_MOST 16
 
@@ -272,7 +260,7 @@ static json_t *json_of_value(const struct admin_table *table, int row,
         return json_null();
     }
     switch (PQftype(table->result, column)) {
-    case TYPE_BOOLEAN:
+    case TYPE_BOOL:
         return json_boolean(value[0] == 't');
     case TYPE_INT8:
         return is_id(PQfname(table->result, column)) ? json_string(value)

@@ -18,7 +18,11 @@ enum binary_type {
     TYPE_INT2 = 21,
     TYPE_INT4 = 23,
     TYPE_TEXT = 25,
+    TYPE_JSON = 114,
+    TYPE_FLOAT4 = 700,
+    TYPE_FLOAT8 = 701,
     TYPE_TIMESTAMPTZ = 1184,
+    TYPE_JSONB = 3802,
 };
 
 static inline void binary_write_int32(char *bytes, int32_t value)
