@@ -225,6 +225,17 @@ bool network_address_equal(const struct network_address *a,
     return a_bits == b_bits && memcmp(a_bytes, b_bytes, a_bits / 8) == 0;
 }
 
+size_t network_address_client_key(const struct network_address *address,
+                                  char out_key[NETWORK_CLIENT_KEY_SIZE])
+{
+    unsigned bits;
+    const uint8_t *bytes = bytes_of(address, &bits);
+    size_t length = bits == 128 ? 8 : bits / 8;
+    out_key[0] = (char)bits;
+    memcpy(out_key + 1, bytes, length);
+    return length + 1;
+}
+
 /* Set every bit behind the prefix to zero; whether one of them was set. */
 static bool clear_host_bits(struct network_address *address, unsigned prefix)
 {

@@ -53,6 +53,12 @@ const char *network_address_literal(const struct network_address *address,
 bool network_address_equal(const struct network_address *a,
                            const struct network_address *b); /* not the port */
 
+/* What counts as one client where clients are counted: an IPv4 address, or an
+ * IPv6 /64, of which a client usually has all addresses. Returns the length. */
+#define NETWORK_CLIENT_KEY_SIZE 9
+size_t network_address_client_key(const struct network_address *address,
+                                  char out_key[NETWORK_CLIENT_KEY_SIZE]);
+
 /* "10.0.0.0/8"; a bare address is a range of one. Bits below the prefix must be
  * zero: the error says what was meant. */
 bool network_range_parse(struct text text, struct network_range *out_range,

@@ -2,7 +2,6 @@
 #include "relay/authenticator.h"
 
 #include <crypt.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -23,7 +22,7 @@ struct authenticator {
     struct helper *helper;
     uint8_t process_key[SHA256_SIZE];
     struct map *remembered; /* fingerprint -> struct remembered */
-    struct map *failures; /* "a:…", "u:…" -> struct failure_count */
+    struct map *failures; /* address or name key -> struct failure_count */
 };
 
 struct remembered {
@@ -49,8 +48,9 @@ struct authentication {
     struct helper_job *job;
     enum smtp_auth_verdict verdict;
     int64_t account_id; /* of the credential, even if refused; 0: none */
-    char address_key[NETWORK_TEXT_SIZE + 4];
-    char *user_key;
+    char address_key[NETWORK_CLIENT_KEY_SIZE];
+    size_t address_key_length;
+    char user_key[SHA256_SIZE]; /* a name may be long, its digest is not */
     char fingerprint[SHA256_SIZE];
 };
 
@@ -73,15 +73,14 @@ static void forget_old_failures(struct authenticator *authenticator,
 }
 
 static bool is_throttled(const struct authenticator *authenticator,
-                         const char *key, int64_t most)
+                         struct text key, int64_t most)
 {
-    const struct failure_count *count =
-        map_get(authenticator->failures, text_of(key));
+    const struct failure_count *count = map_get(authenticator->failures, key);
     return count != NULL && clock_monotonic() < count->until_monotonic &&
            count->count >= most;
 }
 
-static void count_failure(struct authenticator *authenticator, const char *key)
+static void count_failure(struct authenticator *authenticator, struct text key)
 {
     if (map_count(authenticator->failures) >= COUNTED_MAX) {
         forget_old_failures(authenticator, false);
@@ -89,11 +88,10 @@ static void count_failure(struct authenticator *authenticator, const char *key)
     if (map_count(authenticator->failures) >= COUNTED_MAX) {
         forget_old_failures(authenticator, true);
     }
-    struct failure_count *count =
-        map_get(authenticator->failures, text_of(key));
+    struct failure_count *count = map_get(authenticator->failures, key);
     if (count == NULL) {
         count = memory_alloc(sizeof(*count));
-        map_set(authenticator->failures, text_of(key), count);
+        map_set(authenticator->failures, key, count);
     }
     int64_t now = clock_monotonic();
     if (now >= count->until_monotonic) {
@@ -200,22 +198,26 @@ static bool matches_generated(const char *secret, const char *password)
 
 /* -- one check -- */
 
-static void free_authentication(struct authentication *check)
+static struct text address_key(const struct authentication *check)
 {
-    memory_free(check->user_key);
-    memory_free(check);
+    return (struct text){ check->address_key, check->address_key_length };
+}
+
+static struct text user_key(const struct authentication *check)
+{
+    return (struct text){ check->user_key, sizeof(check->user_key) };
 }
 
 static void report(void *owner)
 {
     struct authentication *check = owner;
     if (check->verdict == AUTH_REFUSED) {
-        count_failure(check->authenticator, check->address_key);
-        count_failure(check->authenticator, check->user_key);
+        count_failure(check->authenticator, address_key(check));
+        count_failure(check->authenticator, user_key(check));
     }
     check->on_done(check->owner, check->verdict,
                    check->verdict == AUTH_ACCEPTED ? check->account_id : 0);
-    free_authentication(check);
+    memory_free(check);
 }
 
 static void report_later(struct authentication *check,
@@ -254,7 +256,7 @@ static void hash_in_thread(struct authentication *check, const char *secret,
 
 static bool is_user_throttled(const struct authentication *check)
 {
-    return is_throttled(check->authenticator, check->user_key,
+    return is_throttled(check->authenticator, user_key(check),
                         relay_settings_now()->auth_failures_per_user);
 }
 
@@ -296,14 +298,16 @@ static void check_credential(struct authentication *check,
     }
 }
 
-static char *make_user_key(const char *user)
+static void make_user_key(struct authentication *check, const char *user)
 {
-    struct buffer key = { 0 };
-    buffer_append_string(&key, "u:");
+    struct buffer name = { 0 };
+    uint8_t digest[SHA256_SIZE];
     for (size_t i = 0; user[i] != '\0'; i++) {
-        buffer_append_byte(&key, ascii_lower(user[i]));
+        buffer_append_byte(&name, ascii_lower(user[i]));
     }
-    return buffer_take(&key);
+    sha256(buffer_text(&name), digest);
+    memcpy(check->user_key, digest, sizeof(digest));
+    buffer_free(&name);
 }
 
 struct authentication *authenticator_check(
@@ -312,16 +316,15 @@ struct authentication *authenticator_check(
     const char *password, authenticated_fn *on_done, void *owner)
 {
     struct authentication *check = memory_alloc(sizeof(*check));
-    char address[NETWORK_TEXT_SIZE];
     check->authenticator = authenticator;
     check->on_done = on_done;
     check->owner = owner;
-    check->user_key = make_user_key(user);
-    snprintf(check->address_key, sizeof(check->address_key), "a:%s",
-             network_address_text(peer, address));
+    make_user_key(check, user);
+    check->address_key_length =
+        network_address_client_key(peer, check->address_key);
     const struct directory_credential *credential =
         directory == NULL ? NULL : directory_credential(directory, user);
-    if (is_throttled(authenticator, check->address_key,
+    if (is_throttled(authenticator, address_key(check),
                      relay_settings_now()->auth_failures_per_address)) {
         report_later(check, AUTH_THROTTLED);
     } else if (credential != NULL) {
@@ -339,7 +342,7 @@ void authentication_cancel(struct authentication **check)
     if (*check != NULL) {
         helper_cancel(&(*check)->job);
         loop_cancel_posts((*check)->authenticator->loop, *check);
-        free_authentication(*check);
+        memory_free(*check);
         *check = NULL;
     }
 }

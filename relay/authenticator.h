@@ -3,8 +3,8 @@
  * Is this the password? Generated secrets are compared at once (SHA-256);
  * chosen passwords are hashed on the helper thread, and a right one is
  * remembered for five minutes. Every refusal costs one hash, so that time tells
- * nothing about which names exist. Guesses are throttled per address and per
- * user name.
+ * nothing about which names exist. Guesses are throttled per address (of IPv6
+ * per /64) and per user name.
  */
 #ifndef BATON_RELAY_AUTHENTICATOR_H
 #define BATON_RELAY_AUTHENTICATOR_H

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The submission server as a whole: its sessions, their counts, their end. */
-#include <string.h>
-
 #include "core/memory.h"
 #include "smtp/server_internal.h"
 
@@ -58,28 +56,12 @@ size_t smtp_server_session_count(const struct smtp_server *server)
     return server->sessions.count;
 }
 
-/* An IPv6 client usually has a /64 of its own to choose addresses from. */
-static void make_address_key(const struct network_address *peer,
-                             struct address_count *out_count)
-{
-    out_count->key[0] = (char)peer->socket.any.sa_family;
-    out_count->key_length = 1;
-    if (peer->length == 0) {
-        out_count->key[0] = 0;
-    } else if (peer->socket.any.sa_family == AF_INET6) {
-        memcpy(out_count->key + 1, &peer->socket.v6.sin6_addr, 8);
-        out_count->key_length += 8;
-    } else if (peer->socket.any.sa_family == AF_INET) {
-        memcpy(out_count->key + 1, &peer->socket.v4.sin_addr, 4);
-        out_count->key_length += 4;
-    }
-}
-
 bool server_count_address(struct smtp_server_session *session)
 {
     struct smtp_server *server = session->server;
     struct address_count wanted = { 0 };
-    make_address_key(&session->facts.peer, &wanted);
+    wanted.key_length =
+        network_address_client_key(&session->facts.peer, wanted.key);
     struct text key = { wanted.key, wanted.key_length };
     struct address_count *count = map_get(server->addresses, key);
     if (count == NULL) {

@@ -84,7 +84,7 @@ enum session_state {
 struct address_count {
     size_t count;
     size_t key_length;
-    char key[17];
+    char key[NETWORK_CLIENT_KEY_SIZE];
 };
 
 struct smtp_server {

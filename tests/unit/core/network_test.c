@@ -243,9 +243,42 @@ static void own_addresses(void **state)
     assert_false(network_address_is_own(&foreign));
 }
 
+static void a_client_is_an_address_or_a_64(void **state)
+{
+    static const struct {
+        const char *a;
+        const char *b;
+        bool is_same;
+    } rows[] = {
+        { "192.0.2.1", "192.0.2.1", true },
+        { "192.0.2.1", "192.0.2.2", false },
+        { "192.0.2.1", "::ffff:192.0.2.1", true },
+        { "2001:db8::1", "2001:db8::ffff:0:0:1", true },
+        { "2001:db8::1", "2001:db8:0:1::1", false },
+        { "32.1.13.184", "2001:db8::", false },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct network_address a;
+        struct network_address b;
+        char a_key[NETWORK_CLIENT_KEY_SIZE];
+        char b_key[NETWORK_CLIENT_KEY_SIZE];
+        assert_true(network_address_parse(text_of(rows[i].a), 1, &a));
+        assert_true(network_address_parse(text_of(rows[i].b), 2, &b));
+        size_t a_length = network_address_client_key(&a, a_key);
+        size_t b_length = network_address_client_key(&b, b_key);
+        bool is_same = a_length == b_length &&
+                       memcmp(a_key, b_key, a_length) == 0;
+        if (is_same != rows[i].is_same) {
+            fail_msg("%s and %s", rows[i].a, rows[i].b);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_client_is_an_address_or_a_64),
         cmocka_unit_test(addresses_go_both_ways),
         cmocka_unit_test(addresses_with_ports),
         cmocka_unit_test(sockets_become_addresses),
