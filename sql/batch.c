@@ -24,6 +24,7 @@
  * rows: better wait a little and share the commit. */
 #define SECOND_FLIGHT_ROWS 16
 #define RETRY_MILLISECONDS 100
+#define COMPLAIN_EVERY (60 * CLOCK_SECOND)
 
 struct flight {
     struct list_link link;
@@ -54,6 +55,7 @@ struct batch {
     size_t row_count; /* not called back yet */
     struct timer deadline_timer;
     struct timer retry_timer;
+    int64_t quiet_until_monotonic; /* refusals are not logged before */
     bool is_pump_posted;
     bool is_closed;
 };
@@ -313,6 +315,26 @@ static void pump_again(void *owner)
     pump(owner);
 }
 
+/* A connection that broke is told of elsewhere. One that stands and refuses
+ * (no room on the disk, a right or a partition that is missing) needs somebody
+ * to look after it, and nothing else would say so. */
+static void log_unavailable(struct batch *batch, const struct flight *flight,
+                            const struct request_outcome *outcome)
+{
+    int64_t now = clock_monotonic();
+    bool is_refused =
+        batch->connection != NULL && connection_is_ready(batch->connection);
+    bool is_told = is_refused && now >= batch->quiet_until_monotonic;
+    if (is_told) {
+        batch->quiet_until_monotonic = now + COMPLAIN_EVERY * clock_rate();
+    }
+    log_write(is_told ? LOG_WARNING : LOG_DEBUG, NULL,
+              "batch to be sent again",
+              "batch=%s rows=%zu doubt=%d reason=\"%s\"", batch->kind->name,
+              flight->rows.count, outcome->is_in_doubt,
+              log_quote(text_of(outcome->error.text)));
+}
+
 static void on_flight_done(void *owner, const struct request_outcome *outcome)
 {
     struct flight *flight = owner;
@@ -322,10 +344,7 @@ static void on_flight_done(void *owner, const struct request_outcome *outcome)
     if (outcome->result == DATABASE_DONE) {
         commit_rows(flight);
     } else if (outcome->result == DATABASE_UNAVAILABLE) {
-        log_debug(NULL, "batch to be sent again",
-                  "batch=%s rows=%zu doubt=%d reason=\"%s\"", batch->kind->name,
-                  flight->rows.count, outcome->is_in_doubt,
-                  log_quote(text_of(outcome->error.text)));
+        log_unavailable(batch, flight, outcome);
         timer_start(&batch->retry_timer, batch->loop,
                     RETRY_MILLISECONDS * clock_rate(), pump_again, batch);
         return_rows(flight, outcome->is_in_doubt);
