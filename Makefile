@@ -26,7 +26,8 @@ test: ## install what the tests need and run them all
 	@script/test
 
 bench: ## measure; needs a quiet machine
-	@tests/bench/run
+	@if [ -x tests/bench/run ]; then tests/bench/run; else \
+		echo "There is no tests/bench/run: nothing to measure with."; exit 1; fi
 
 fuzz: ## every parser of untrusted bytes for FUZZ_SECONDS (60)
 	@script/fuzz $(FUZZ_SECONDS)
