@@ -261,41 +261,16 @@ void setting_assign(const struct setting *setting, union setting_value value)
     }
 }
 
-/* Levenshtein's distance; words longer than the table count as far away. */
-static size_t distance(const char *a, const char *b)
-{
-    enum { LONGEST = 48 };
-    size_t row[LONGEST + 1];
-    size_t length = strlen(b);
-    if (length > LONGEST) {
-        return SIZE_MAX;
-    }
-    for (size_t j = 0; j <= length; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 1; j <= length; j++) {
-            size_t best = diagonal + (a[i] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
-        }
-    }
-    return row[length];
-}
-
 const char *nearest_word(const char *word, const char *const *candidates,
                          size_t candidate_count)
 {
     const char *nearest = NULL;
     size_t nearest_distance = strlen(word) / 2 + 1;
     for (size_t i = 0; i < candidate_count; i++) {
-        size_t is_away = distance(word, candidates[i]);
-        if (is_away < nearest_distance) {
+        size_t away = text_distance(word, candidates[i]);
+        if (away < nearest_distance) {
             nearest = candidates[i];
-            nearest_distance = is_away;
+            nearest_distance = away;
         }
     }
     return nearest;

@@ -212,6 +212,30 @@ bool text_is_utf8(struct text text)
     return true;
 }
 
+size_t text_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 48 };
+    size_t row[LONGEST + 1];
+    size_t length = strlen(b);
+    if (length > LONGEST) {
+        return SIZE_MAX;
+    }
+    for (size_t j = 0; j <= length; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 1; j <= length; j++) {
+            size_t best = diagonal + (a[i] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+        }
+    }
+    return row[length];
+}
+
 #define SMALLEST_CAPACITY 64
 
 void buffer_free(struct buffer *buffer)

@@ -38,6 +38,9 @@ bool text_split(struct text *rest, char separator, struct text *out_piece);
 bool text_to_uint64(struct text text, uint64_t *out_value);
 bool text_has_8bit(struct text text);
 bool text_is_utf8(struct text text); /* well-formed UTF-8, RFC 3629 */
+/* How many bytes to add, drop or change to make one of the other (Levenshtein);
+ * SIZE_MAX when b is longer than 48 bytes: too far to be meant. */
+size_t text_distance(const char *a, const char *b);
 
 /* ASCII only, whatever the locale. */
 char ascii_lower(char byte);

@@ -22,7 +22,6 @@
 
 #define DEFAULT_CONFIG "/etc/baton/baton.conf"
 #define COMMANDS_MAX 64
-#define WORD_MAX 40
 
 /* All rows, in the order of the help. */
 struct command_list {
@@ -114,30 +113,6 @@ static bool is_in_family(const struct command *command, const char *word)
     size_t length = strlen(word);
     return strncmp(command->name, word, length) == 0 &&
            command->name[length] == ' ';
-}
-
-/* Single letters to add, drop or change to make one of the other. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[WORD_MAX + 1];
-    size_t length = strlen(b);
-    if (length > WORD_MAX || strlen(a) > WORD_MAX) {
-        return WORD_MAX;
-    }
-    for (size_t j = 0; j <= length; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 1; j <= length; j++) {
-            size_t best = diagonal + (a[i] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            row[j] = diagonal + 1 < best ? diagonal + 1 : best;
-        }
-    }
-    return row[length];
 }
 
 /* -- help -- */
@@ -232,7 +207,7 @@ static int refuse_unknown(const struct command_list *list,
             buffer_printf(&typed, " %s", line->words[1]);
         }
         for (size_t i = 0; i < list->count; i++) {
-            size_t letters = distance(typed.data, list->rows[i]->name);
+            size_t letters = text_distance(typed.data, list->rows[i]->name);
             if (letters < least ||
                 (letters == least && nearest != NULL && words == 2)) {
                 least = letters;

@@ -181,9 +181,25 @@ static void a_buffer_gives_its_memory_away(void **state)
     memory_free(taken);
 }
 
+static void distances(void **state)
+{
+    static const char far[] =
+        "a word that is by far longer than any that is meant";
+    (void)state;
+    assert_int_equal(text_distance("queue", "queue"), 0);
+    assert_int_equal(text_distance("quue", "queue"), 1);
+    assert_int_equal(text_distance("queues", "queue"), 1);
+    assert_int_equal(text_distance("qeuue", "queue"), 2);
+    assert_int_equal(text_distance("", "queue"), 5);
+    assert_int_equal(text_distance("queue", ""), 5);
+    assert_true(text_distance("queue", far) == SIZE_MAX);
+    assert_true(text_distance(far, "queue") > 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(distances),
         cmocka_unit_test(views_are_cut_within_their_bounds),
         cmocka_unit_test(comparisons),
         cmocka_unit_test(splitting_gives_every_piece),
