@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tests of relay/destination.c: which deliveries share a site. Every route leads
- * to an address, so that no DNS is asked; the directory is one table.
+ * Tests of relay/destination.c: which deliveries share a site. Every route
+ * leads to an address, so that no DNS is asked; the directory is one table.
  */
 #include "relay/destination.h"
 
