@@ -109,6 +109,29 @@ static void unqueue(struct delivery *delivery)
     }
 }
 
+/* Every delivery in hand; the visit may drop the one it is given. */
+static void visit_deliveries(struct scheduler *scheduler,
+                             void (*visit)(struct scheduler *,
+                                           struct delivery *,
+                                           const void *argument),
+                             const void *argument)
+{
+    struct list_link *next_message = NULL;
+    for (struct list_link *m = scheduler->messages.first; m != NULL;
+         m = next_message) {
+        struct held_message *message = LIST_ITEM(m, struct held_message, link);
+        struct list_link *link = message->deliveries.first;
+        size_t count = message->deliveries.count;
+        next_message = m->next;
+        while (count-- > 0) {
+            struct delivery *delivery =
+                LIST_ITEM(link, struct delivery, of_message);
+            link = link->next;
+            visit(scheduler, delivery, argument);
+        }
+    }
+}
+
 static const struct directory_account *account_of(
     const struct scheduler *scheduler, const struct delivery *delivery)
 {
@@ -543,25 +566,18 @@ static void cancel_delivery(struct scheduler *scheduler,
     }
 }
 
+static void cancel_if_meant(struct scheduler *scheduler,
+                            struct delivery *delivery, const void *argument)
+{
+    if (is_meant(argument, delivery)) {
+        cancel_delivery(scheduler, delivery);
+    }
+}
+
 static void cancel(struct scheduler *scheduler,
                    const struct command_scope *scope)
 {
-    struct list_link *next_message = NULL;
-    for (struct list_link *m = scheduler->messages.first; m != NULL;
-         m = next_message) {
-        struct held_message *message = LIST_ITEM(m, struct held_message, link);
-        struct list_link *link = message->deliveries.first;
-        size_t count = message->deliveries.count;
-        next_message = m->next;
-        while (count-- > 0) {
-            struct delivery *delivery =
-                LIST_ITEM(link, struct delivery, of_message);
-            link = link->next;
-            if (is_meant(scope, delivery)) {
-                cancel_delivery(scheduler, delivery);
-            }
-        }
-    }
+    visit_deliveries(scheduler, cancel_if_meant, scope);
 }
 
 static void retry(struct scheduler *scheduler,
@@ -624,25 +640,19 @@ struct scheduler *scheduler_create(const struct scheduler_options *options)
     return scheduler;
 }
 
+static void drop_if_unsent(struct scheduler *scheduler,
+                           struct delivery *delivery, const void *argument)
+{
+    (void)argument;
+    if (delivery->phase != DELIVERY_ON_WIRE) {
+        unqueue(delivery);
+        drop_delivery(scheduler, delivery);
+    }
+}
+
 static void drop_unsent(struct scheduler *scheduler)
 {
-    struct list_link *next_message = NULL;
-    for (struct list_link *m = scheduler->messages.first; m != NULL;
-         m = next_message) {
-        struct held_message *message = LIST_ITEM(m, struct held_message, link);
-        struct list_link *link = message->deliveries.first;
-        size_t count = message->deliveries.count;
-        next_message = m->next;
-        while (count-- > 0) {
-            struct delivery *delivery =
-                LIST_ITEM(link, struct delivery, of_message);
-            link = link->next;
-            if (delivery->phase != DELIVERY_ON_WIRE) {
-                unqueue(delivery);
-                drop_delivery(scheduler, delivery);
-            }
-        }
-    }
+    visit_deliveries(scheduler, drop_if_unsent, NULL);
 }
 
 void scheduler_free(struct scheduler **scheduler_pointer)
