@@ -308,10 +308,20 @@ static bool on_data_reply(struct client_session *session,
                           const struct client_command *command,
                           const struct smtp_reply *reply)
 {
-    if (reply->code == 354) {
-        return on_go_ahead(session);
+    struct smtp_outcome outcome;
+    if (reply->code != 354) {
+        return refuse_message(session, command, reply);
     }
-    return refuse_message(session, command, reply);
+    /* Nothing may follow a 354 before our dot. A 250 taken for the reply to the
+     * dot would lose the message. */
+    if (stream_input(session->stream).length > 0) {
+        smtp_outcome_from_trouble(&outcome, command->verb->wait.name, "4.5.0",
+                                  "%s answered before it had the message",
+                                  session->host.name);
+        client_transaction_fail(session, &outcome);
+        return false;
+    }
+    return on_go_ahead(session);
 }
 
 static bool on_dot_reply(struct client_session *session,

@@ -176,6 +176,10 @@ static const struct rig_row trouble_rows[] = {
     { .name = "S12: 354, then closed",
       .dialogues = { HELLO ENVELOPE "S 250 ok\nS 250 ok\nS 354 go\nX\n" },
       .report = "r@x uncertain host 4.4.2 at final dot\n" },
+    { .name = "S12, T31: 250 before the message was sent",
+      .dialogues = { HELLO ENVELOPE "S 250 ok\nS 250 ok\nS 354 go\n"
+                                    "S 250 taken\nW\n" },
+      .report = "r@x deferred host 4.5.0 at DATA\n" },
     { .name = "S15: nonsense instead of a reply",
       .dialogues = { HELLO ENVELOPE "S 250 ok\nS What was that?\n" },
       .report = "r@x deferred host 4.5.0 at RCPT\n" },
