@@ -134,6 +134,29 @@ def test_sigterm_drains_what_is_on_the_wire(make_baton, make_sink):
         sink.wait_for(1)
 
 
+def test_sigterm_lets_a_delivery_finish(make_baton, make_sink):
+    """The next hop is slow and has not got the final dot yet."""
+    asked, go = threading.Event(), threading.Event()
+
+    def answer_slowly(session, argument):
+        asked.set()
+        go.wait(20)
+    sink = make_sink(on={"RCPT": answer_slowly})
+    baton = make_baton(routes={"*": f"smtp://127.0.0.1:{sink.port}"})
+    with baton.session() as d:
+        d.envelope("a@sender.example", "b@rcpt.example")
+        d.data(message())
+        assert asked.wait(10)
+        baton.process.send_signal(signal.SIGTERM)
+        # Draining goes on to the deliveries when the sessions are over.
+        assert d.reply().code == 421
+        assert d.is_closed()
+    wait_until(lambda: not baton.http("/readyz")[0] == 200, "the draining")
+    go.set()
+    baton.stop()
+    assert baton.deliveries() == {"b@rcpt.example": "delivered"}
+
+
 def test_sighup_reloads_the_certificate_and_drops_nobody(make_baton, tmp_path):
     """A8"""
     import certificates
