@@ -283,6 +283,38 @@ static void admit_all(struct scheduler *scheduler, struct held_message *message)
     }
 }
 
+static bool has_same_route(const struct directory *old,
+                           const struct directory *fresh, const char *domain)
+{
+    const struct directory_route *a =
+        old != NULL ? directory_route(old, domain) : NULL;
+    const struct directory_route *b = directory_route(fresh, domain);
+    return a == NULL || b == NULL ? a == b : strcmp(a->target, b->target) == 0;
+}
+
+/* What waits at a site, but is suspended by now or has another route, does not
+ * wait on for a host that may never come back. */
+static void admit_anew(struct scheduler *scheduler,
+                       const struct directory *old,
+                       struct held_message *message)
+{
+    struct list_link *link = message->deliveries.first;
+    size_t count = message->deliveries.count;
+    while (count-- > 0) { /* the last one may free the message */
+        struct delivery *delivery =
+            LIST_ITEM(link, struct delivery, of_message);
+        link = link->next;
+        if (delivery->phase == DELIVERY_WAITING &&
+            (!has_same_route(old, scheduler->directory, delivery->domain) ||
+             directory_suspension(scheduler->directory, message->account_id,
+                                  message->message_id,
+                                  delivery->domain) != NULL)) {
+            site_remove(delivery);
+            admit(scheduler, delivery);
+        }
+    }
+}
+
 /* -- reading back what was claimed -- */
 
 /* All deliveries of a message that cannot be read. */
@@ -685,8 +717,15 @@ void scheduler_free(struct scheduler **scheduler_pointer)
 void scheduler_set_directory(struct scheduler *scheduler,
                              const struct directory *directory)
 {
+    const struct directory *old = scheduler->directory;
+    struct list_link *next = NULL;
     scheduler->directory = directory;
     destinations_set_directory(scheduler->destinations, directory);
+    for (struct list_link *link = scheduler->messages.first; link != NULL;
+         link = next) {
+        next = link->next;
+        admit_anew(scheduler, old, LIST_ITEM(link, struct held_message, link));
+    }
 }
 
 void scheduler_start(struct scheduler *scheduler, int64_t worker_id)

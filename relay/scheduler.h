@@ -37,7 +37,8 @@ struct scheduler_options {
 struct scheduler *scheduler_create(const struct scheduler_options *options);
 void scheduler_free(struct scheduler **scheduler);
 
-/* The newest directory; borrowed until the next call. */
+/* The newest directory; borrowed until the next call has returned. What waits
+ * and is suspended or routed elsewhere by it is taken along. */
 void scheduler_set_directory(struct scheduler *scheduler,
                              const struct directory *directory);
 /* We have a lease: begin to claim. */

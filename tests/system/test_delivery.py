@@ -6,6 +6,7 @@ import re
 import pytest
 
 import certificates
+import instance
 import sink as sinks
 from dialogue import message
 from nameserver import Nameserver
@@ -531,3 +532,29 @@ def test_domains_of_one_site_share_its_connections(mail_exchangers):
     wait_until(lambda: sum(len(m.recipients) for m
                            in sinks["127.0.0.11"].messages) == 10, "all ten")
     assert len(sinks["127.0.0.11"].sessions) == 1
+
+
+def test_what_waits_follows_route_and_suspension(make_baton, make_sink):
+    """It waits in memory, for a host that is passed over for an hour."""
+    good = make_sink()
+    baton = make_baton(
+        {"server": {"workers": "1"},
+         "delivery": {"host_penalty": "1 h", "retry": "1 h"}},
+        routes={"*": f"smtp://127.0.0.1:{instance.free_port()}"})
+
+    def waits(domain, count=1):
+        return baton.value("SELECT count(*) FROM baton.queue WHERE domain = %s "
+                           "AND worker_id IS NOT NULL", domain) == count
+    baton.submit(message(), ["a@one.example"])
+    wait_until(lambda: waits("one.example", 0), "the host to have failed")
+    baton.submit(message(), ["b@one.example"])
+    baton.submit(message(), ["c@two.example"])
+    assert waits("one.example") and waits("two.example")
+
+    baton.cli("queue", "suspend", "--domain", "two.example")
+    wait_until(lambda: waits("two.example", 0), "the suspended one to go back")
+    why = baton.value("SELECT why FROM baton.queue WHERE domain = 'two.example'")
+    assert why.startswith("suspended by an operator")
+
+    baton.cli("route", "set", "one.example", f"smtp://127.0.0.1:{good.port}")
+    assert good.wait_for(1, 10)[0].recipients == ["b@one.example"]
