@@ -2,11 +2,13 @@
 # A thin front: every target calls CMake or a script that can be called by
 # itself.
 .DEFAULT_GOAL := help
-.PHONY: help build run test bench fuzz format format-check lint clean
+.PHONY: help build run test bench fuzz chaos format format-check lint clean
 
 LAUNCHER := $(if $(shell command -v ccache),-D CMAKE_C_COMPILER_LAUNCHER=ccache)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 FUZZ_SECONDS ?= 60
+CHAOS_KILLS ?= 50
+CHAOS_MESSAGES ?= 10000
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' \
@@ -28,6 +30,9 @@ test: ## install what the tests need and run them all
 bench: ## measure; needs a quiet machine
 	@if [ -x tests/bench/run ]; then tests/bench/run; else \
 		echo "There is no tests/bench/run: nothing to measure with."; exit 1; fi
+
+chaos: ## kill workers and PostgreSQL at random; nothing may be lost
+	@script/chaos $(CHAOS_KILLS) $(CHAOS_MESSAGES)
 
 fuzz: ## every parser of untrusted bytes for FUZZ_SECONDS (60)
 	@script/fuzz $(FUZZ_SECONDS)

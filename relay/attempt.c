@@ -27,15 +27,14 @@
 
 struct attempt_writer {
     struct database *database;
-    attempt_report_fn *on_report;
-    void *owner;
     int64_t worker_id;
-    size_t pending;
+    struct list records; /* not committed yet */
     struct delivery_reports *reports;
 };
 
 struct attempt_record {
     struct attempt_writer *writer;
+    struct list_link link; /* in the writer's records */
     struct arena *arena;
     struct batch_row row;
     struct delivery_result result;
@@ -45,23 +44,12 @@ struct attempt_record {
     struct new_delivery new_report_delivery;
 };
 
-struct attempt_writer *attempt_writer_create(struct database *database,
-                                             attempt_report_fn *on_report,
-                                             void *owner)
+struct attempt_writer *attempt_writer_create(struct database *database)
 {
     struct attempt_writer *writer = memory_alloc(sizeof(*writer));
     writer->database = database;
-    writer->on_report = on_report;
-    writer->owner = owner;
     writer->reports = delivery_reports_create();
     return writer;
-}
-
-void attempt_writer_free(struct attempt_writer **writer)
-{
-    delivery_reports_free(&(*writer)->reports);
-    memory_free(*writer);
-    *writer = NULL;
 }
 
 void attempt_writer_set_worker(struct attempt_writer *writer, int64_t worker_id)
@@ -71,15 +59,31 @@ void attempt_writer_set_worker(struct attempt_writer *writer, int64_t worker_id)
 
 size_t attempt_writer_pending(const struct attempt_writer *writer)
 {
-    return writer->pending;
+    return writer->records.count;
 }
 
 static void free_record(struct attempt_record *record)
 {
-    record->writer->pending--;
-    check(record->reports.first == NULL);
+    struct list_link *link;
+    while ((link = list_take_first(&record->reports)) != NULL) {
+        struct held_message *report =
+            LIST_ITEM(link, struct held_message, link);
+        held_message_free(&report);
+    }
+    list_remove(&record->link);
     struct arena *arena = record->arena;
     arena_free(&arena);
+}
+
+void attempt_writer_free(struct attempt_writer **writer)
+{
+    while ((*writer)->records.first != NULL) {
+        free_record(
+            LIST_ITEM((*writer)->records.first, struct attempt_record, link));
+    }
+    delivery_reports_free(&(*writer)->reports);
+    memory_free(*writer);
+    *writer = NULL;
 }
 
 static void on_result_stored(void *owner, enum database_result result,
@@ -110,22 +114,19 @@ static void on_report_stored(void *owner, enum database_result result,
                              const struct error *error)
 {
     struct attempt_record *record = owner;
-    struct attempt_writer *writer = record->writer;
     if (result == DATABASE_UNAVAILABLE) {
         store_next(record); /* with new ids: the old ones may be withdrawn */
         return;
     }
-    struct held_message *report =
-        LIST_ITEM(list_take_first(&record->reports), struct held_message, link);
-    if (result == DATABASE_DONE) {
-        writer->on_report(writer->owner, report);
-    } else {
-        held_message_free(&report);
+    if (result != DATABASE_DONE) {
         log_error(NULL, "a delivery report could not be stored",
                   "message=%" PRId64 " reason=\"%s\"",
                   record->result.message_id,
                   log_quote(text_of(error != NULL ? error->text : "")));
     }
+    struct held_message *report =
+        LIST_ITEM(list_take_first(&record->reports), struct held_message, link);
+    held_message_free(&report);
     store_next(record);
 }
 
@@ -161,7 +162,7 @@ static void store_report(struct attempt_record *record,
         .data = buffer_text(&report->data),
         .deliveries = &record->new_report_delivery,
         .delivery_count = 1,
-        .worker_id = record->writer->worker_id,
+        .worker_id = 0, /* claimed like any other: nothing of it stays here */
         .event_id = id_make(),
     };
     memset(&record->row, 0, sizeof(record->row));
@@ -198,7 +199,7 @@ static struct attempt_record *create_record(struct attempt_writer *writer,
         .recipient = arena_copy_string(arena, delivery->recipient),
         .transcript = text_of(""),
     };
-    writer->pending++;
+    list_append(&writer->records, &record->link);
     return record;
 }
 

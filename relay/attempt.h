@@ -41,15 +41,11 @@ struct directory_account;
 struct database;
 struct loop;
 
-/* Called for each report that was stored, leased by us: deliver it. The message
- * is the callee's. */
-typedef void attempt_report_fn(void *owner, struct held_message *report);
-
-struct attempt_writer *attempt_writer_create(struct database *database,
-                                             attempt_report_fn *on_report,
-                                             void *owner);
+struct attempt_writer *attempt_writer_create(struct database *database);
+/* After database_free. What is not committed yet is forgotten: the leases run
+ * out. */
 void attempt_writer_free(struct attempt_writer **writer);
-/* The lease that results and reports carry. */
+/* The lease that results carry. */
 void attempt_writer_set_worker(struct attempt_writer *writer,
                                int64_t worker_id);
 /* Records that are not committed yet: they are bounded by the scheduler. */

@@ -14,7 +14,7 @@
 
 #define REPORT_LIFETIME (5 * 24 * 3600 * CLOCK_SECOND)
 /* A larger original comes back as its header only. */
-#define RETURNED_BYTES_MAX (256 * 1024)
+#define RETURNED_BYTES_MAX (64 * 1024)
 
 struct delivery_reports {
     struct map *notices; /* struct notice_count by account */

@@ -34,7 +34,7 @@ struct intake {
     struct authenticator *authenticator;
     struct sender_domains *sender_domains;
     struct quota *quota;
-    size_t pending;
+    struct list submissions; /* being stored */
 };
 
 /* One session, as we see it. */
@@ -61,6 +61,7 @@ struct candidate {
 
 /* A message on its way into PostgreSQL. */
 struct submission {
+    struct list_link link; /* in the intake's submissions */
     struct intake *intake;
     struct intake_client *client; /* NULL: gone, the row is withdrawn */
     struct held_message *message;
@@ -409,7 +410,7 @@ static void on_stored(void *owner, enum database_result result,
     struct submission *submission = owner;
     struct intake *intake = submission->intake;
     struct held_message *message = submission->message;
-    intake->pending--;
+    list_remove(&submission->link);
     if (result == DATABASE_DONE) {
         quota_count(intake->quota, message->account_id,
                     message->deliveries.count);
@@ -452,7 +453,7 @@ static void store(struct candidate *candidate,
     message->size_bytes = (int64_t)message->data.length;
     fill_row(submission, &candidate->composed, candidate->transcript);
     client->submission = submission;
-    intake->pending++;
+    list_append(&intake->submissions, &submission->link);
     message_store(intake->options.database, &submission->row,
                   &submission->row_values, on_stored, submission);
 }
@@ -585,6 +586,13 @@ struct intake *intake_create(const struct intake_options *options)
 void intake_free(struct intake **intake)
 {
     if (*intake != NULL) {
+        struct list_link *link;
+        while ((link = list_take_first(&(*intake)->submissions)) != NULL) {
+            struct submission *submission =
+                LIST_ITEM(link, struct submission, link);
+            held_message_free(&submission->message);
+            memory_free(submission);
+        }
         authenticator_free(&(*intake)->authenticator);
         sender_domains_free(&(*intake)->sender_domains);
         quota_free(&(*intake)->quota);
@@ -598,9 +606,4 @@ void intake_set_directory(struct intake *intake,
 {
     intake->directory = directory;
     quota_reset(intake->quota);
-}
-
-size_t intake_pending(const struct intake *intake)
-{
-    return intake->pending;
 }

@@ -27,12 +27,11 @@ struct intake_options {
 };
 
 struct intake *intake_create(const struct intake_options *options);
+/* After database_free: what was being stored is forgotten. */
 void intake_free(struct intake **intake);
 /* The newest directory (NULL: none yet); borrowed until the next call. */
 void intake_set_directory(struct intake *intake,
                           const struct directory *directory);
-/* Messages that are being stored. */
-size_t intake_pending(const struct intake *intake);
 
 /* For smtp_server_options; the owner is the intake. */
 extern const struct smtp_server_handler intake_smtp_handler;

@@ -65,6 +65,9 @@ static void on_registered(void *owner, enum database_result result,
 {
     struct lease *lease = owner;
     lease->is_asking = false;
+    if (lease->is_resigning) {
+        return; /* too late: this new row runs out by itself */
+    }
     if (result != DATABASE_DONE) {
         if (result == DATABASE_FAILED) {
             log_error(NULL, "this worker could not be registered",

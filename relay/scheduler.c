@@ -294,8 +294,7 @@ static bool has_same_route(const struct directory *old,
 
 /* What waits at a site, but is suspended by now or has another route, does not
  * wait on for a host that may never come back. */
-static void admit_anew(struct scheduler *scheduler,
-                       const struct directory *old,
+static void admit_anew(struct scheduler *scheduler, const struct directory *old,
                        struct held_message *message)
 {
     struct list_link *link = message->deliveries.first;
@@ -643,18 +642,11 @@ void scheduler_command(struct scheduler *scheduler, struct text command)
 
 /* -- public -- */
 
-/* A report that we stored ourselves goes the way of every message. */
-static void on_report(void *owner, struct held_message *report)
-{
-    scheduler_add(owner, report);
-}
-
 struct scheduler *scheduler_create(const struct scheduler_options *options)
 {
     struct scheduler *scheduler = memory_alloc(sizeof(*scheduler));
     scheduler->options = *options;
-    scheduler->writer =
-        attempt_writer_create(options->database, on_report, scheduler);
+    scheduler->writer = options->writer;
     scheduler->messages_by_id = map_create();
     scheduler->counts_by_account = map_create();
     struct destinations_options destinations_options = {
@@ -698,7 +690,6 @@ void scheduler_free(struct scheduler **scheduler_pointer)
     timer_stop(&scheduler->tidy_timer);
     drop_unsent(scheduler);
     destinations_free(&scheduler->destinations);
-    attempt_writer_free(&scheduler->writer);
     while (scheduler->messages.first != NULL) { /* were on the wire */
         struct held_message *message =
             LIST_ITEM(scheduler->messages.first, struct held_message, link);

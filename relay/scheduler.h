@@ -22,6 +22,7 @@
 #include "sql/database.h"
 #include "sql/directory.h"
 
+struct attempt_writer;
 struct scheduler;
 
 struct scheduler_options {
@@ -29,6 +30,7 @@ struct scheduler_options {
     struct database *database;
     struct dns_resolver *resolver;
     struct budget *budget;
+    struct attempt_writer *writer; /* outlives the scheduler */
     const struct lease *lease;
     const struct tls_context *tls_any;
     const struct tls_context *tls_verified;

@@ -400,6 +400,7 @@ static void on_connect_failed(void *owner, const struct smtp_host *host,
         facts.queue_milliseconds =
             milliseconds_between(delivery->ready_monotonic, clock_monotonic());
         report_attempt(site, delivery, &facts, outcome);
+        facts.transcript = text_of(""); /* the first one tells it for all */
     }
 }
 
@@ -450,10 +451,9 @@ static void deliver_locally(struct site *site, struct delivery *delivery)
             buffer_append_text(&copy, message->pieces[i]);
         }
     }
-    smtp_outcome_decide(&outcome, VERDICT_DELIVERED, SCOPE_RECIPIENT, "2.0.0",
-                        "route", "%s",
-                        is_sandbox ? "kept in the sandbox"
-                                   : "discarded by the route");
+    smtp_outcome_decide(
+        &outcome, VERDICT_DELIVERED, SCOPE_RECIPIENT, "2.0.0", "route", "%s",
+        is_sandbox ? "kept in the sandbox" : "discarded by the route");
     struct attempt_facts facts = {
         .host = is_sandbox ? "sandbox" : "discard",
         .address = "",
@@ -557,8 +557,8 @@ void site_free(struct site **site_pointer)
         smtp_pool_free(&site->pool);
     }
     while (site->transactions.first != NULL) { /* cut off */
-        end_transaction(LIST_ITEM(site->transactions.first,
-                                  struct site_transaction, link));
+        end_transaction(
+            LIST_ITEM(site->transactions.first, struct site_transaction, link));
     }
     for (size_t i = 0; i < LANE_COUNT; i++) {
         map_free(&site->lanes[i].by_account);

@@ -24,6 +24,7 @@
 #include "core/metrics.h"
 #include "core/tls.h"
 #include "http/server.h"
+#include "relay/attempt.h"
 #include "relay/intake.h"
 #include "relay/lease.h"
 #include "relay/relay_metrics.h"
@@ -55,6 +56,7 @@ struct worker {
     struct tls_context *tls_verified;
     struct directory *directory; /* NULL until it was loaded once */
     struct lease *lease;
+    struct attempt_writer *writer;
     struct scheduler *scheduler;
     struct intake *intake;
     struct smtp_server *server;
@@ -435,11 +437,13 @@ static bool create_tls(struct worker *worker, struct error *error)
 
 static void create_relay(struct worker *worker)
 {
+    worker->writer = attempt_writer_create(worker->database);
     struct scheduler_options scheduler_options = {
         .loop = worker->loop,
         .database = worker->database,
         .resolver = worker->resolver,
         .budget = worker->budget,
+        .writer = worker->writer,
         .lease = worker->lease,
         .tls_any = worker->tls_any,
         .tls_verified = worker->tls_verified,
@@ -507,6 +511,7 @@ static void end(struct worker *worker)
     smtp_server_free(&worker->server);
     scheduler_free(&worker->scheduler);
     database_free(&worker->database);
+    attempt_writer_free(&worker->writer);
     intake_free(&worker->intake);
     lease_free(&worker->lease);
     helper_free(&worker->helper);
