@@ -40,6 +40,7 @@
 #define MEASURE_MILLISECONDS 10000
 #define MAINTAIN_MILLISECONDS (15 * 60 * 1000)
 #define HASHES_WAITING_MAX 64
+#define DOOR_PATIENCE_MILLISECONDS 3000
 /* Below so many sessions a worker takes whatever comes. */
 #define SESSIONS_FREE 4
 
@@ -74,10 +75,118 @@ struct worker {
     struct timer maintain_timer;
     struct timer measure_timer;
     struct timer drain_timer;
+    struct timer door_timer; /* opens the listeners whatever is missing */
     bool is_loading_directory;
     bool is_directory_stale; /* changed while it was being loaded */
     bool is_draining;
 };
+
+/* -- listeners -- */
+
+/* Whoever accepts a message also delivers it, so uneven sessions are uneven
+ * cores: take a connection only while we have no more than our share. */
+static bool may_accept(void *owner)
+{
+    const struct door *door = owner;
+    const struct worker *worker = door->worker;
+    int64_t own = worker->slot->session_count;
+    int64_t total = 0;
+    int64_t accepting = 0;
+    for (size_t i = 0; i < worker->setup->worker_count; i++) {
+        if (worker->setup->slots[i].is_accepting) {
+            total += worker->setup->slots[i].session_count;
+            accepting++;
+        }
+    }
+    return own < SESSIONS_FREE || own * accepting <= total + accepting;
+}
+
+static void publish_session_count(struct worker *worker)
+{
+    worker->slot->session_count =
+        (int64_t)smtp_server_session_count(worker->server);
+}
+
+static void on_accept(void *owner, int descriptor,
+                      const struct network_address *peer)
+{
+    const struct door *door = owner;
+    smtp_server_accept(door->worker->server, descriptor, peer,
+                       &door->listener->policy);
+    publish_session_count(door->worker);
+}
+
+static bool is_ready(void *owner, struct buffer *out_reason)
+{
+    const struct worker *worker = owner;
+    const char *reason = NULL;
+    if (worker->is_draining) {
+        reason = "stopping";
+    } else if (!database_is_up(worker->database)) {
+        reason = "PostgreSQL cannot be reached";
+    } else if (worker->directory == NULL) {
+        reason = "the directory is being loaded";
+    } else if (!lease_is_valid(worker->lease)) {
+        reason = "this worker has no lease yet";
+    } else {
+        return true;
+    }
+    buffer_append_string(out_reason, reason);
+    return false;
+}
+
+static const struct http_probes probes = { .is_ready = is_ready };
+
+static bool open_http(struct worker *worker, struct error *error)
+{
+    for (size_t i = 0; i < worker->setup->listener_count; i++) {
+        const struct relay_listener *listener = &worker->setup->listeners[i];
+        if (listener->is_http && worker->http == NULL) {
+            worker->http = http_server_create(
+                worker->loop, listener->descriptor, &probes, worker, error);
+            if (worker->http == NULL) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void open_doors(void *owner)
+{
+    struct worker *worker = owner;
+    timer_stop(&worker->door_timer);
+    worker->slot->is_accepting = !worker->is_draining;
+    for (size_t i = 0; i < worker->setup->listener_count; i++) {
+        const struct relay_listener *listener = &worker->setup->listeners[i];
+        struct door *door = &worker->doors[i];
+        if (!listener->is_http && door->acceptor == NULL &&
+            !worker->is_draining) {
+            door->worker = worker;
+            door->listener = listener;
+            door->acceptor = listener_start(worker->loop, listener->descriptor,
+                                            may_accept, on_accept, door);
+        }
+    }
+}
+
+/* Clients wait a moment in the backlog rather than hear "try again later" from
+ * a worker that is about to be ready. With PostgreSQL away they hear it. */
+static void open_doors_when_ready(struct worker *worker)
+{
+    if (worker->directory != NULL && lease_worker_id(worker->lease) != 0) {
+        open_doors(worker);
+    }
+}
+
+static void close_doors(struct worker *worker)
+{
+    worker->slot->is_accepting = false;
+    timer_stop(&worker->door_timer);
+    for (size_t i = 0; i < worker->setup->listener_count; i++) {
+        listener_stop(&worker->doors[i].acceptor);
+    }
+}
 
 /* -- directory -- */
 
@@ -101,6 +210,7 @@ static void on_directory_loaded(void *owner, enum database_result result,
         intake_set_directory(worker->intake, directory);
         scheduler_set_directory(worker->scheduler, directory);
         directory_free(&old);
+        open_doors_when_ready(worker);
     } else {
         log_write(result == DATABASE_FAILED ? LOG_ERROR : LOG_DEBUG, NULL,
                   "the directory could not be loaded", "reason=\"%s\"",
@@ -187,6 +297,7 @@ static void on_lease_acquired(void *owner, int64_t worker_id)
     struct worker *worker = owner;
     worker->slot->worker_id = worker_id;
     scheduler_start(worker->scheduler, worker_id);
+    open_doors_when_ready(worker);
     if (!timer_is_running(&worker->maintain_timer)) {
         maintain(worker);
     }
@@ -215,87 +326,6 @@ static const struct lease_handler lease_handler = {
     .on_lost = on_lease_lost,
     .on_renewed = on_lease_renewed,
 };
-
-/* -- listeners -- */
-
-/* Whoever accepts a message also delivers it, so uneven sessions are uneven
- * cores: take a connection only while we have no more than our share. */
-static bool may_accept(void *owner)
-{
-    const struct door *door = owner;
-    const struct worker *worker = door->worker;
-    int64_t own = worker->slot->session_count;
-    int64_t total = 0;
-    int64_t count = (int64_t)worker->setup->worker_count;
-    for (int64_t i = 0; i < count; i++) {
-        total += worker->setup->slots[i].session_count;
-    }
-    return own < SESSIONS_FREE || own * count <= total + count;
-}
-
-static void publish_session_count(struct worker *worker)
-{
-    worker->slot->session_count =
-        (int64_t)smtp_server_session_count(worker->server);
-}
-
-static void on_accept(void *owner, int descriptor,
-                      const struct network_address *peer)
-{
-    const struct door *door = owner;
-    smtp_server_accept(door->worker->server, descriptor, peer,
-                       &door->listener->policy);
-    publish_session_count(door->worker);
-}
-
-static bool is_ready(void *owner, struct buffer *out_reason)
-{
-    const struct worker *worker = owner;
-    const char *reason = NULL;
-    if (worker->is_draining) {
-        reason = "stopping";
-    } else if (!database_is_up(worker->database)) {
-        reason = "PostgreSQL cannot be reached";
-    } else if (worker->directory == NULL) {
-        reason = "the directory is being loaded";
-    } else if (!lease_is_valid(worker->lease)) {
-        reason = "this worker has no lease yet";
-    } else {
-        return true;
-    }
-    buffer_append_string(out_reason, reason);
-    return false;
-}
-
-static const struct http_probes probes = { .is_ready = is_ready };
-
-static bool open_doors(struct worker *worker, struct error *error)
-{
-    for (size_t i = 0; i < worker->setup->listener_count; i++) {
-        const struct relay_listener *listener = &worker->setup->listeners[i];
-        if (listener->is_http) {
-            worker->http = http_server_create(
-                worker->loop, listener->descriptor, &probes, worker, error);
-            if (worker->http == NULL) {
-                return false;
-            }
-            continue;
-        }
-        struct door *door = &worker->doors[i];
-        door->worker = worker;
-        door->listener = listener;
-        door->acceptor = listener_start(worker->loop, listener->descriptor,
-                                        may_accept, on_accept, door);
-    }
-    return true;
-}
-
-static void close_doors(struct worker *worker)
-{
-    for (size_t i = 0; i < worker->setup->listener_count; i++) {
-        listener_stop(&worker->doors[i].acceptor);
-    }
-}
 
 /* -- once a second -- */
 
@@ -501,7 +531,9 @@ static bool start(struct worker *worker, struct error *error)
     if (worker->setup->worker_index == 0) {
         measure_queue(worker);
     }
-    return open_doors(worker, error);
+    timer_start(&worker->door_timer, worker->loop,
+                DOOR_PATIENCE_MILLISECONDS * clock_rate(), open_doors, worker);
+    return open_http(worker, error);
 }
 
 static void end(struct worker *worker)
@@ -526,6 +558,7 @@ static void end(struct worker *worker)
     timer_stop(&worker->maintain_timer);
     timer_stop(&worker->measure_timer);
     timer_stop(&worker->drain_timer);
+    timer_stop(&worker->door_timer);
     watch_stop(&worker->on_hangup);
     watch_stop(&worker->on_terminate);
     watch_stop(&worker->on_interrupt);

@@ -17,6 +17,7 @@
 struct worker_slot {
     int64_t worker_id; /* of its lease: the successor retires it */
     int64_t session_count;
+    bool is_accepting; /* its listeners are open */
 };
 
 struct worker_setup {
