@@ -8,38 +8,16 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "core/log.h"
 #include "core/memory.h"
 #include "core/text.h"
 #include "relay/relay_settings.h"
 #include "relay/supervisor.h"
-#include "sql/admin.h"
 
 #define HEALTH_TIMEOUT_SECONDS 5
 #define HEALTH_ANSWER_MAX 4096
 
-/* A wrong schema or an unsafe PostgreSQL stops the start. A PostgreSQL that is
- * away does not: the workers answer 451 until it is there. */
-static bool check_database(struct error *error)
-{
-    struct error reason;
-    struct admin *admin = admin_connect(&reason);
-    if (admin == NULL) {
-        log_warning(NULL, "PostgreSQL cannot be reached yet", "reason=\"%s\"",
-                    log_quote(text_of(reason.text)));
-        return true;
-    }
-    bool is_good = admin_check(admin, error);
-    admin_free(&admin);
-    return is_good;
-}
-
 static int serve(struct command_call *call)
 {
-    struct error error;
-    if (!check_database(&error)) {
-        return command_fail("%s", error.text);
-    }
     return supervisor_run(call->config, call->config_path);
 }
 

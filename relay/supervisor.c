@@ -24,6 +24,7 @@
 #include "relay/worker.h"
 #include "smtp/client.h"
 #include "smtp/server.h"
+#include "sql/admin.h"
 #include "sql/database.h"
 
 #define BACKOFF_FIRST_MILLISECONDS 100
@@ -128,6 +129,23 @@ static bool check_certificate(struct error *error)
     }
     tls_context_free(&context);
     return true;
+}
+
+/* A wrong schema or an unsafe PostgreSQL stops the start. A PostgreSQL that is
+ * away does not: the workers answer 451 until it is there. Asked as the user
+ * that the workers run as. */
+static bool check_database(struct error *error)
+{
+    struct error reason;
+    struct admin *admin = admin_connect(&reason);
+    if (admin == NULL) {
+        log_warning(NULL, "PostgreSQL cannot be reached yet", "reason=\"%s\"",
+                    log_quote(text_of(reason.text)));
+        return true;
+    }
+    bool is_good = admin_check(admin, error);
+    admin_free(&admin);
+    return is_good;
 }
 
 static void start_worker(struct supervisor *supervisor, size_t index)
@@ -344,7 +362,7 @@ int supervisor_run(struct config *config, const char *config_path)
         clock_set_rate((int)relay_settings_now()->clock_rate);
     }
     if (!open_listeners(&supervisor, &error) || !drop_privileges(&error) ||
-        !check_certificate(&error)) {
+        !check_certificate(&error) || !check_database(&error)) {
         fprintf(stderr, "baton: %s\n", error.text);
         return 1;
     }
