@@ -87,10 +87,9 @@ static bool measure_dot_string(struct text text, bool allow_utf8,
         char byte = text.data[length];
         bool is_dot = byte == '.';
         if (is_dot && (length == 0 || text.data[length - 1] == '.')) {
-            return error_set(error,
-                             length == 0
-                                 ? "the local part begins with a dot"
-                                 : "the local part has two dots in a row");
+            return error_set(
+                error, length == 0 ? "the local part begins with a dot"
+                                   : "the local part has two dots in a row");
         }
         if (!is_dot && !is_atom_byte(byte) && !(allow_utf8 && is_8bit(byte))) {
             break;
@@ -104,8 +103,8 @@ static bool measure_dot_string(struct text text, bool allow_utf8,
     return true;
 }
 
-static bool measure_local(struct text text, bool allow_utf8,
-                          size_t *out_length, struct error *error)
+static bool measure_local(struct text text, bool allow_utf8, size_t *out_length,
+                          struct error *error)
 {
     size_t length;
     bool is_quoted = text.length > 0 && text.data[0] == '"';
@@ -171,8 +170,9 @@ static bool check_label(struct text label, struct error *error)
                                 "ends with a dot or has two in a row");
     }
     if (label.length > LABEL_MAX && !text_has_8bit(label)) {
-        return error_set(error, "a label of the domain is longer than %d "
-                                "octets",
+        return error_set(error,
+                         "a label of the domain is longer than %d "
+                         "octets",
                          LABEL_MAX);
     }
     if (label.data[0] == '-' || label.data[label.length - 1] == '-') {
@@ -253,8 +253,7 @@ static bool parse_mailbox(struct text text, bool allow_utf8,
 }
 
 /* What has no domain between angle brackets; its length or 0. */
-static size_t take_special_path(struct text inner,
-                                struct address *out_address)
+static size_t take_special_path(struct text inner, struct address *out_address)
 {
     static const char postmaster[] = "Postmaster>";
     *out_address = (struct address){ { "", 0 }, { "", 0 } };

@@ -89,8 +89,8 @@ static bool grant(struct budget *budget, struct budget_share *share,
         share->small_bytes += request.small_bytes;
         share->large_bytes += request.large_bytes;
     } else if (may_use_reserve(budget, share, is_longest_waiting) &&
-               more_bytes <= budget->reserve_total_bytes -
-                                 budget->reserve_used_bytes) {
+               more_bytes <=
+                   budget->reserve_total_bytes - budget->reserve_used_bytes) {
         budget->reserve_holder = share;
         budget->reserve_used_bytes += more_bytes;
         share->reserve_bytes += more_bytes;
@@ -194,9 +194,9 @@ bool budget_take(struct budget *budget, struct budget_share *share,
     check(share->waiting.list == NULL);
     check(share->budget == NULL || share->budget == budget);
     bool large = is_large(share, more_bytes);
-    size_t ahead_count = large ? budget->large_waiting_count
-                               : budget->waiting.count -
-                                     budget->large_waiting_count;
+    size_t ahead_count =
+        large ? budget->large_waiting_count
+              : budget->waiting.count - budget->large_waiting_count;
     share->budget = budget;
     if (large && share->link.list == NULL) {
         list_append(&budget->large, &share->link);

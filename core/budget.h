@@ -42,8 +42,8 @@ void budget_free(struct budget **budget);
 
 /* Ask for so many bytes more. True: granted. False: the share waits; on_granted
  * runs later, once, and the bytes are then granted. A share that waits must not
- * ask again. A share must not grow beyond the largest message: beyond it nothing
- * promises that the waiting ends. */
+ * ask again. A share must not grow beyond the largest message: beyond it
+ * nothing promises that the waiting ends. */
 bool budget_take(struct budget *budget, struct budget_share *share,
                  size_t more_bytes, loop_fn *on_granted, void *owner);
 /* Give all bytes of a share back and forget its waiting, also an on_granted

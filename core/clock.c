@@ -143,10 +143,10 @@ static struct calendar calendar_of(int64_t at)
 const char *clock_iso8601(int64_t at, char out_text[CLOCK_TEXT_SIZE])
 {
     struct calendar calendar = calendar_of(at);
-    snprintf(out_text, CLOCK_TEXT_SIZE,
-             "%04lld-%02u-%02uT%02u:%02u:%02u.%06uZ", (long long)calendar.year,
-             calendar.month, calendar.day, calendar.hour, calendar.minute,
-             calendar.second, calendar.microsecond);
+    snprintf(out_text, CLOCK_TEXT_SIZE, "%04lld-%02u-%02uT%02u:%02u:%02u.%06uZ",
+             (long long)calendar.year, calendar.month, calendar.day,
+             calendar.hour, calendar.minute, calendar.second,
+             calendar.microsecond);
     return out_text;
 }
 
@@ -154,9 +154,10 @@ const char *clock_rfc5322(int64_t at, char out_text[CLOCK_TEXT_SIZE])
 {
     static const char weekdays[][4] = { "Sun", "Mon", "Tue", "Wed",
                                         "Thu", "Fri", "Sat" };
-    static const char months[][4] = { "Jan", "Feb", "Mar", "Apr",
-                                      "May", "Jun", "Jul", "Aug",
-                                      "Sep", "Oct", "Nov", "Dec" };
+    static const char months[][4] = {
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
+    };
     struct calendar calendar = calendar_of(at);
     snprintf(out_text, CLOCK_TEXT_SIZE, "%s, %u %s %04lld %02u:%02u:%02u +0000",
              weekdays[calendar.weekday], calendar.day,

@@ -147,8 +147,8 @@ static void set_default_rows(struct load *load, struct entry *entry)
 static void set_defaults(struct load *load, const struct config *config)
 {
     load->entry_count = config->setting_count;
-    load->entries = arena_alloc(load->arena,
-                                load->entry_count * sizeof(*load->entries));
+    load->entries =
+        arena_alloc(load->arena, load->entry_count * sizeof(*load->entries));
     for (size_t i = 0; i < load->entry_count; i++) {
         struct entry *entry = &load->entries[i];
         entry->setting = config->settings[i];
@@ -228,8 +228,8 @@ static const char *suggest_key(struct load *load, const char *section,
                             elsewhere);
     }
     const char *nearest = nearest_word(key, keys, count);
-    return nearest ? arena_printf(load->arena, "; did you mean %s.%s?",
-                                  section, nearest)
+    return nearest ? arena_printf(load->arena, "; did you mean %s.%s?", section,
+                                  nearest)
                    : "";
 }
 
@@ -266,9 +266,8 @@ static bool check_section_line(struct load *load, const char *line)
     char *written = arena_copy_text(load->arena, text_slice(text, 1, end));
     const char *section = copy_lower(load, written);
     if (!has_section(load, section)) {
-        fail(load,
-             arena_printf(load->arena, "there is no section [%.80s]%s", section,
-                          suggest_section(load, section)));
+        fail(load, arena_printf(load->arena, "there is no section [%.80s]%s",
+                                section, suggest_section(load, section)));
         return false;
     }
     return true;
@@ -301,13 +300,11 @@ static int on_setting(void *owner, const char *written_section,
         return fail(load, "a setting stands before the first [section]");
     }
     if (!entry) {
-        return fail(load,
-                    arena_printf(load->arena, "there is no setting %s.%s%s",
-                                 section, key,
-                                 suggest_key(load, section, key)));
+        return fail(load, arena_printf(load->arena,
+                                       "there is no setting %s.%s%s", section,
+                                       key, suggest_key(load, section, key)));
     }
-    if (is_free_key(entry->setting) && entry->rows &&
-        entry->rows->is_default) {
+    if (is_free_key(entry->setting) && entry->rows && entry->rows->is_default) {
         entry->rows = NULL;
     }
     const struct row *old = find_row(entry, key);
@@ -333,8 +330,7 @@ static void prepare_parser(void)
     ini_initial_alloc = LINE_MAX_BYTES;
 }
 
-static bool read_file(struct load *load, const char *path,
-                      struct error *error)
+static bool read_file(struct load *load, const char *path, struct error *error)
 {
     load->path = arena_copy_string(load->arena, path);
     load->error = error;
@@ -386,8 +382,7 @@ static struct entry *find_variable(struct load *load, const char *name,
         const char *section = load->entries[i].setting->section;
         const char *key = key_in_name(load, name, section);
         struct entry *entry = key ? find_entry(load, section, key) : NULL;
-        bool is_better =
-            entry && (!found || !is_free_key(entry->setting));
+        bool is_better = entry && (!found || !is_free_key(entry->setting));
         if (is_better || (key && !found)) {
             found = entry;
             *out_section = section;
@@ -401,8 +396,8 @@ static bool read_variable(struct load *load, const char *variable,
                           struct error *error)
 {
     size_t equals = text_find_byte(text_of(variable), '=');
-    const char *name = arena_copy_text(
-        load->arena, text_slice(text_of(variable), 0, equals));
+    const char *name =
+        arena_copy_text(load->arena, text_slice(text_of(variable), 0, equals));
     const char *value = variable[equals] ? variable + equals + 1 : "";
     const char *section = NULL;
     const char *key = NULL;
@@ -525,8 +520,7 @@ static bool stage_list(struct load *load, struct entry *entry,
     return is_right;
 }
 
-static bool stage(struct load *load, struct entry *entry,
-                  struct error *error)
+static bool stage(struct load *load, struct entry *entry, struct error *error)
 {
     struct error reason;
     if (entry->setting->type == SETTING_LIST) {
@@ -573,8 +567,7 @@ static void assign_all(struct config *config, struct load *load)
     }
 }
 
-bool config_load(struct config *config, const char *path,
-                 struct error *error)
+bool config_load(struct config *config, const char *path, struct error *error)
 {
     struct load load = { .arena = arena_create() };
     set_defaults(&load, config);
@@ -603,8 +596,7 @@ static bool is_first_of_section(const struct config *config, size_t i)
     return true;
 }
 
-static const char *shown_value(const struct entry *entry,
-                               const struct row *row)
+static const char *shown_value(const struct entry *entry, const struct row *row)
 {
     return entry->setting->is_secret && *row->written ? "(set)" : row->written;
 }

@@ -35,8 +35,7 @@ const char *setting_type_text(enum setting_type type)
     return type_texts[type];
 }
 
-static const struct unit *units_of(enum setting_type type,
-                                   size_t *out_count)
+static const struct unit *units_of(enum setting_type type, size_t *out_count)
 {
     if (type == SETTING_NUMBER) {
         *out_count = 0;
@@ -155,8 +154,7 @@ bool config_parse_span(struct text text, int64_t *out_milliseconds)
 }
 
 static bool parse_number(const struct setting *setting, const char *written,
-                         union setting_value *out_value,
-                         struct error *error)
+                         union setting_value *out_value, struct error *error)
 {
     struct text text = text_of(written);
     bool is_negative = text.length > 0 && text.data[0] == '-' &&
@@ -178,8 +176,7 @@ static bool parse_number(const struct setting *setting, const char *written,
 }
 
 static bool parse_boolean(const struct setting *setting, const char *written,
-                          union setting_value *out_value,
-                          struct error *error)
+                          union setting_value *out_value, struct error *error)
 {
     static const struct {
         const char *word;
@@ -198,8 +195,7 @@ static bool parse_boolean(const struct setting *setting, const char *written,
 }
 
 static bool parse_choice(const struct setting *setting, const char *written,
-                         union setting_value *out_value,
-                         struct error *error)
+                         union setting_value *out_value, struct error *error)
 {
     struct text rest = text_of(setting->choices);
     struct text word;

@@ -80,10 +80,8 @@ static const struct {
     const char *value;
 } resolver_options[] = {
     { "outgoing-range:", "512" }, /* each query in flight has its own socket */
-    { "num-queries-per-thread:", "1024" },
-    { "outgoing-num-tcp:", "32" },
-    { "msg-cache-size:", "4m" },
-    { "rrset-cache-size:", "8m" },
+    { "num-queries-per-thread:", "1024" }, { "outgoing-num-tcp:", "32" },
+    { "msg-cache-size:", "4m" },           { "rrset-cache-size:", "8m" },
 };
 
 /* Domains that libunbound answers by itself ("no such name") and that private
@@ -296,9 +294,9 @@ static enum dns_status read_answer(struct dns_query *query, const void *bytes,
             query->ttl_seconds = record.ttl_seconds;
         }
         if (record.type == query->type &&
-            (query->type == DNS_TYPE_MX ? keep_mx(query, &packet, &record)
-                                        : keep_address(query, &packet,
-                                                       &record))) {
+            (query->type == DNS_TYPE_MX
+                 ? keep_mx(query, &packet, &record)
+                 : keep_address(query, &packet, &record))) {
             query->count++;
         }
     }

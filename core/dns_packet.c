@@ -134,8 +134,8 @@ bool dns_packet_open(struct dns_packet *packet, const void *borrowed_bytes,
     return !packet->is_broken;
 }
 
-static bool read_record(struct dns_packet *packet, struct dns_record *out_record,
-                        uint16_t *out_class)
+static bool read_record(struct dns_packet *packet,
+                        struct dns_record *out_record, uint16_t *out_class)
 {
     char name[DNS_HOST_MAX + 1];
     size_t end = 0;

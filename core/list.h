@@ -27,7 +27,7 @@ static inline void *list_item_at(struct list_link *link, size_t offset)
 }
 
 /* The item that holds `link` as its member `member`; NULL for NULL. */
-#define LIST_ITEM(link, type, member)                                          \
+#define LIST_ITEM(link, type, member) \
     ((type *)list_item_at((link), offsetof(type, member)))
 
 void list_append(struct list *list, struct list_link *link);

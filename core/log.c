@@ -133,8 +133,8 @@ static void unescape(struct text escaped, struct buffer *out_bytes)
         size_t left = escaped.length - i - 1;
         char byte = escaped.data[i];
         char next = left > 0 ? escaped.data[i + 1] : '\0';
-        int high = left > 2 && next == 'x' ? hex_value(escaped.data[i + 2])
-                                           : -1;
+        int high =
+            left > 2 && next == 'x' ? hex_value(escaped.data[i + 2]) : -1;
         int low = high >= 0 ? hex_value(escaped.data[i + 3]) : -1;
         if (byte != '\\' || left == 0) {
             buffer_append_byte(out_bytes, byte);
@@ -212,8 +212,8 @@ static void write_line(const struct buffer *line)
 {
     size_t written = 0;
     while (written < line->length) {
-        ssize_t got = write(STDERR_FILENO, line->data + written,
-                            line->length - written);
+        ssize_t got =
+            write(STDERR_FILENO, line->data + written, line->length - written);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -225,8 +225,7 @@ static void write_line(const struct buffer *line)
 }
 
 void log_context_set(struct log_context *context,
-                     const struct log_context *parent, const char *format,
-                     ...)
+                     const struct log_context *parent, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

@@ -42,15 +42,15 @@ void log_write(enum log_level level, const struct log_context *context,
                const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define log_error(context, event, ...)                                         \
+#define log_error(context, event, ...) \
     log_write(LOG_ERROR, (context), (event), __VA_ARGS__)
-#define log_warning(context, event, ...)                                       \
+#define log_warning(context, event, ...) \
     log_write(LOG_WARNING, (context), (event), __VA_ARGS__)
-#define log_info(context, event, ...)                                          \
+#define log_info(context, event, ...) \
     log_write(LOG_INFO, (context), (event), __VA_ARGS__)
-#define log_debug(context, event, ...)                                         \
-    (log_level() >= LOG_DEBUG                                                  \
-         ? log_write(LOG_DEBUG, (context), (event), __VA_ARGS__)               \
+#define log_debug(context, event, ...)                           \
+    (log_level() >= LOG_DEBUG                                    \
+         ? log_write(LOG_DEBUG, (context), (event), __VA_ARGS__) \
          : (void)0)
 
 /* The text as it may stand between the quotes of key="…": quotes, backslashes,

@@ -227,9 +227,8 @@ static void start_watch(struct watch *watch, struct loop *loop, int subject,
     watch_stop(watch);
     watch->fn = fn;
     watch->owner = owner;
-    watch->event =
-        event_new(loop->base, subject, (short)(what | EV_PERSIST),
-                  on_watch_ready, watch);
+    watch->event = event_new(loop->base, subject, (short)(what | EV_PERSIST),
+                             on_watch_ready, watch);
     check(watch->event != NULL);
     check(event_add(watch->event, NULL) == 0);
 }

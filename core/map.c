@@ -104,8 +104,8 @@ static uint64_t hash_of(struct text key)
 
 static struct text key_of(const struct slot *slot)
 {
-    const char *data = slot->key_length <= SHORT_KEY ? slot->key.bytes
-                                                     : slot->key.allocated;
+    const char *data =
+        slot->key_length <= SHORT_KEY ? slot->key.bytes : slot->key.allocated;
     return (struct text){ data, slot->key_length };
 }
 
@@ -155,8 +155,7 @@ size_t map_count(const struct map *map)
     return map->count;
 }
 
-static struct slot *find(const struct map *map, struct text key,
-                         uint64_t hash)
+static struct slot *find(const struct map *map, struct text key, uint64_t hash)
 {
     size_t mask = map->capacity - 1;
     for (size_t i = hash & mask;; i = (i + 1) & mask) {

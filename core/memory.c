@@ -19,9 +19,9 @@ static void *checked(void *block, size_t size_bytes)
 {
     if (!block) {
         char line[96];
-        int length = snprintf(line, sizeof(line),
-                              "baton: out of memory, %zu bytes wanted\n",
-                              size_bytes);
+        int length =
+            snprintf(line, sizeof(line),
+                     "baton: out of memory, %zu bytes wanted\n", size_bytes);
         stop(line, (size_t)length);
     }
     return block;

@@ -29,7 +29,7 @@ char *memory_copy_bytes(const char *bytes, size_t length);
 
 /* Stop the process with file, line and condition: a programming error, never
  * input, network, database or memory pressure made by a peer. */
-#define check(condition)                                                       \
+#define check(condition) \
     ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition))
 
 _Noreturn void check_failed(const char *file, int line, const char *condition);

@@ -155,8 +155,7 @@ static const struct metric *metric_at(size_t slot)
 }
 
 /* The first metric of this name among some slots, or NULL. */
-static const struct metric *find_named(const char *name, size_t from,
-                                       size_t to)
+static const struct metric *find_named(const char *name, size_t from, size_t to)
 {
     for (size_t slot = from; slot < to; slot++) {
         const struct metric *metric = metric_at(slot);

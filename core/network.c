@@ -157,8 +157,8 @@ void network_address_from_socket(const struct sockaddr *socket,
                length >= sizeof(struct sockaddr_in6)) {
         struct sockaddr_in6 v6;
         memcpy(&v6, socket, sizeof(v6));
-        *out_address = make_v6(&v6.sin6_addr, ntohs(v6.sin6_port),
-                               v6.sin6_scope_id);
+        *out_address =
+            make_v6(&v6.sin6_addr, ntohs(v6.sin6_port), v6.sin6_scope_id);
     }
 }
 
@@ -193,9 +193,8 @@ const char *network_address_text(const struct network_address *address,
     return out_text;
 }
 
-const char *
-network_address_text_with_port(const struct network_address *address,
-                               char out_text[NETWORK_TEXT_SIZE])
+const char *network_address_text_with_port(
+    const struct network_address *address, char out_text[NETWORK_TEXT_SIZE])
 {
     char plain[NETWORK_TEXT_SIZE];
     network_address_text(address, plain);
@@ -333,13 +332,13 @@ static const struct special_v4 {
     uint8_t base[4];
     unsigned prefix_bits;
 } special_v4[] = {
-    { { 0, 0, 0, 0 }, 8 },       { { 10, 0, 0, 0 }, 8 },
-    { { 100, 64, 0, 0 }, 10 },   { { 127, 0, 0, 0 }, 8 },
-    { { 169, 254, 0, 0 }, 16 },  { { 172, 16, 0, 0 }, 12 },
-    { { 192, 0, 0, 0 }, 24 },    { { 192, 0, 2, 0 }, 24 },
-    { { 192, 88, 99, 0 }, 24 },  { { 192, 168, 0, 0 }, 16 },
-    { { 198, 18, 0, 0 }, 15 },   { { 198, 51, 100, 0 }, 24 },
-    { { 203, 0, 113, 0 }, 24 },  { { 224, 0, 0, 0 }, 4 },
+    { { 0, 0, 0, 0 }, 8 },      { { 10, 0, 0, 0 }, 8 },
+    { { 100, 64, 0, 0 }, 10 },  { { 127, 0, 0, 0 }, 8 },
+    { { 169, 254, 0, 0 }, 16 }, { { 172, 16, 0, 0 }, 12 },
+    { { 192, 0, 0, 0 }, 24 },   { { 192, 0, 2, 0 }, 24 },
+    { { 192, 88, 99, 0 }, 24 }, { { 192, 168, 0, 0 }, 16 },
+    { { 198, 18, 0, 0 }, 15 },  { { 198, 51, 100, 0 }, 24 },
+    { { 203, 0, 113, 0 }, 24 }, { { 224, 0, 0, 0 }, 4 },
     { { 240, 0, 0, 0 }, 4 },
 };
 
@@ -418,8 +417,8 @@ static void look_at_interfaces(void)
     own.count = 0;
     for (struct ifaddrs *i = interfaces; i; i = i->ifa_next) {
         const struct sockaddr *socket = i->ifa_addr;
-        if (socket && (socket->sa_family == AF_INET ||
-                       socket->sa_family == AF_INET6)) {
+        if (socket &&
+            (socket->sa_family == AF_INET || socket->sa_family == AF_INET6)) {
             add_own(socket);
         }
     }

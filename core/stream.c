@@ -322,8 +322,8 @@ static void flush_tls(struct stream *stream)
         struct error error;
         size_t written = 0;
         struct text record = next_record(stream);
-        enum tls_step step = tls_session_write(
-            stream->tls, record.data, record.length, &written, &error);
+        enum tls_step step = tls_session_write(stream->tls, record.data,
+                                               record.length, &written, &error);
         evbuffer_drain(stream->output, written);
         if (step == TLS_STEP_WANTS_READ) {
             stream->write_wants_read = true;
@@ -793,8 +793,7 @@ static void start_tls(struct stream *stream, struct tls_session *session)
 void stream_start_tls_server(struct stream *stream,
                              const struct tls_context *context)
 {
-    start_tls(stream,
-              tls_session_create_server(context, stream->descriptor));
+    start_tls(stream, tls_session_create_server(context, stream->descriptor));
 }
 
 void stream_start_tls_client(struct stream *stream,

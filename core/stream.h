@@ -45,8 +45,7 @@ struct stream_handler {
 
 /* Take over an accepted, non-blocking descriptor. Sets TCP_NODELAY. */
 struct stream *stream_accept(struct loop *loop, int descriptor,
-                             const struct stream_handler *handler,
-                             void *owner);
+                             const struct stream_handler *handler, void *owner);
 /* Connect; failure of any kind comes as on_closed. source may be NULL. */
 struct stream *stream_connect(struct loop *loop,
                               const struct network_address *peer,

@@ -89,8 +89,7 @@ bool text_starts_with_ignoring_case(struct text text, const char *prefix)
 {
     struct text wanted = text_of(prefix);
     return text.length >= wanted.length &&
-           text_equal_ignoring_case(text_slice(text, 0, wanted.length),
-                                    wanted);
+           text_equal_ignoring_case(text_slice(text, 0, wanted.length), wanted);
 }
 
 bool text_ends_with_ignoring_case(struct text text, const char *suffix)
@@ -302,8 +301,7 @@ void buffer_vprintf(struct buffer *buffer, const char *format,
     int length = vsnprintf(NULL, 0, format, arguments);
     check(length >= 0);
     buffer_reserve(buffer, (size_t)length);
-    vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format,
-              again);
+    vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, again);
     va_end(again);
     buffer->length += (size_t)length;
 }

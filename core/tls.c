@@ -18,9 +18,8 @@ struct tls_context {
 static const char *first_reason(void)
 {
     unsigned long code = ERR_peek_error();
-    const char *reason = ERR_SYSTEM_ERROR(code)
-                             ? strerror(ERR_GET_REASON(code))
-                             : ERR_reason_error_string(code);
+    const char *reason = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code))
+                                                : ERR_reason_error_string(code);
     ERR_clear_error();
     return reason != NULL ? reason : "unknown reason";
 }

@@ -92,7 +92,8 @@ static enum tls_step fail(struct tls_session *session, struct error *error)
         (void)error_set(error, "%s (%s)", reason,
                         X509_verify_cert_error_string(verdict));
     } else {
-        (void)error_set(error, "%s", reason != NULL ? reason : "protocol error");
+        (void)error_set(error, "%s",
+                        reason != NULL ? reason : "protocol error");
     }
     ERR_clear_error();
     return TLS_STEP_FAILED;

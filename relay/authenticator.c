@@ -271,8 +271,8 @@ static void refuse_slowly(struct authentication *check, const char *password)
     }
 }
 
-/* A generated secret cannot be guessed: the right one passes even while its name
- * is throttled, so that nobody can lock its owner out. */
+/* A generated secret cannot be guessed: the right one passes even while its
+ * name is throttled, so that nobody can lock its owner out. */
 static void check_credential(struct authentication *check,
                              const struct directory_credential *credential,
                              const char *password)

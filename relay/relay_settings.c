@@ -124,9 +124,8 @@ static bool apply_listener_option(struct relay_listener *listener,
             continue;
         }
         return option->set(listener, value) ||
-               error_set(error, "%s expects %s, not \"%.*s\"",
-                         option->name, option->expected,
-                         TEXT_ARGUMENTS(value));
+               error_set(error, "%s expects %s, not \"%.*s\"", option->name,
+                         option->expected, TEXT_ARGUMENTS(value));
     }
     return error_set(error,
                      "unknown option \"%.*s\"; possible are tls=, auth=, "
@@ -151,9 +150,8 @@ static bool parse_listener(struct text row, struct relay_listener *listener,
     struct error reason;
     if (!text_split(&rest, ' ', &word) ||
         !network_address_parse_with_port(word, &listener->address, &reason)) {
-        return error_set(error,
-                         "expected ADDRESS:PORT, like "
-                         "\"0.0.0.0:587 tls=required auth=required\"");
+        return error_set(error, "expected ADDRESS:PORT, like "
+                                "\"0.0.0.0:587 tls=required auth=required\"");
     }
     while (text_split(&rest, ' ', &word)) {
         word = text_trim(word);

@@ -29,7 +29,8 @@ struct smtp_host {
 
 enum smtp_client_tls {
     CLIENT_TLS_OPPORTUNISTIC, /* STARTTLS if offered; a failed handshake is
-                                 tried again in clear on a new connection (T6) */
+                                 tried again in clear on a new connection (T6)
+                               */
     CLIENT_TLS_NEVER,
     CLIENT_TLS_REQUIRED, /* encrypted, whoever it is */
     CLIENT_TLS_VERIFIED, /* and the certificate is right */

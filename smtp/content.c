@@ -19,8 +19,7 @@ struct scan {
     bool has_nul; /* somewhere in the input: look closer */
 };
 
-void content_start(struct content *content, bool has_dots,
-                   uint64_t size_limit)
+void content_start(struct content *content, bool has_dots, uint64_t size_limit)
 {
     *content = (struct content){
         .has_dots = has_dots,
@@ -71,8 +70,7 @@ static void keep(struct content *content, struct text run,
 static void keep_run(struct content *content, struct scan *scan,
                      struct buffer *out_data)
 {
-    keep(content, text_slice(scan->input, scan->run_start, scan->at),
-         out_data);
+    keep(content, text_slice(scan->input, scan->run_start, scan->at), out_data);
     scan->run_start = scan->at;
 }
 

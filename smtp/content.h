@@ -38,8 +38,7 @@ struct content {
     uint64_t size_limit;
 };
 
-void content_start(struct content *content, bool has_dots,
-                   uint64_t size_limit);
+void content_start(struct content *content, bool has_dots, uint64_t size_limit);
 /* Take bytes; what is good goes to *out_data, at most input.length octets of
  * it. Returns how many were used: fewer than given when the content ended
  * (*out_is_end) or when the last one or two may be the beginning of the end and

@@ -15,8 +15,7 @@ enum v2_command { V2_LOCAL = 0x20, V2_PROXY = 0x21 };
 enum v2_family { V2_TCP4 = 0x11, V2_TCP6 = 0x21 };
 
 /* Whether the input begins as this does, as far as it reaches. */
-static bool may_begin_with(struct text input, const char *start,
-                           size_t length)
+static bool may_begin_with(struct text input, const char *start, size_t length)
 {
     size_t common = input.length < length ? input.length : length;
     return memcmp(input.data, start, common) == 0;

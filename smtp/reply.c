@@ -122,8 +122,7 @@ static size_t count_digits(struct text text, size_t from)
 /* The length of an enhanced code "5.1.1" of this class at the start, or 0. */
 static size_t measure_enhanced(struct text text, char class_digit)
 {
-    if (text.length < 5 || text.data[0] != class_digit ||
-        text.data[1] != '.') {
+    if (text.length < 5 || text.data[0] != class_digit || text.data[1] != '.') {
         return 0;
     }
     size_t subject = count_digits(text, 2);
@@ -190,6 +189,5 @@ enum smtp_reply_progress smtp_reply_read(struct smtp_reply_reader *reader,
     append_line(reader,
                 strip_enhanced(reader, text_slice(line, 4, line.length)));
     reader->line_count++;
-    return line.length > 3 && line.data[3] == '-' ? REPLY_MORE
-                                                  : REPLY_COMPLETE;
+    return line.length > 3 && line.data[3] == '-' ? REPLY_MORE : REPLY_COMPLETE;
 }

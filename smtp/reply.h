@@ -34,8 +34,8 @@ static inline int smtp_reply_class(const struct smtp_reply *reply)
 /* "550 5.1.1 No such user": one line, '\n' becomes a blank. */
 void smtp_reply_print(const struct smtp_reply *reply, struct buffer *out_text);
 
-/* As it goes over the wire: lines with code, enhanced code and CRLF, none longer
- * than RFC 5321 4.5.3.1.5 allows. */
+/* As it goes over the wire: lines with code, enhanced code and CRLF, none
+ * longer than RFC 5321 4.5.3.1.5 allows. */
 void smtp_reply_append_wire(const struct smtp_reply *reply,
                             struct buffer *out_bytes);
 

@@ -3,8 +3,8 @@
 #include "core/memory.h"
 #include "smtp/server_internal.h"
 
-struct smtp_server *
-smtp_server_create(struct loop *loop, const struct smtp_server_options *options)
+struct smtp_server *smtp_server_create(
+    struct loop *loop, const struct smtp_server_options *options)
 {
     struct smtp_server *server = memory_alloc(sizeof(*server));
     server->loop = loop;
@@ -16,9 +16,9 @@ smtp_server_create(struct loop *loop, const struct smtp_server_options *options)
 static void close_all(struct smtp_server *server, const char *reason)
 {
     while (server->sessions.first != NULL) {
-        session_close(LIST_ITEM(server->sessions.first,
-                                struct smtp_server_session, link),
-                      reason);
+        session_close(
+            LIST_ITEM(server->sessions.first, struct smtp_server_session, link),
+            reason);
     }
 }
 
@@ -71,8 +71,7 @@ bool server_count_address(struct smtp_server_session *session)
     }
     count->count++;
     session->address_count = count;
-    return count->count <=
-           (size_t)smtp_limits_now()->sessions_per_address;
+    return count->count <= (size_t)smtp_limits_now()->sessions_per_address;
 }
 
 static void uncount_address(struct smtp_server_session *session)

@@ -43,10 +43,10 @@ struct smtp_listener_policy {
 };
 
 enum smtp_dsn_notify { /* RFC 3461 4.1; 0: not given */
-    DSN_NOTIFY_NEVER = 1,
-    DSN_NOTIFY_SUCCESS = 2,
-    DSN_NOTIFY_FAILURE = 4,
-    DSN_NOTIFY_DELAY = 8,
+                       DSN_NOTIFY_NEVER = 1,
+                       DSN_NOTIFY_SUCCESS = 2,
+                       DSN_NOTIFY_FAILURE = 4,
+                       DSN_NOTIFY_DELAY = 8,
 };
 enum smtp_dsn_return { DSN_RETURN_UNSET, DSN_RETURN_FULL, DSN_RETURN_HEADERS };
 
@@ -164,8 +164,8 @@ void smtp_server_authenticated(struct smtp_server_session *session,
 void smtp_server_finish(struct smtp_server_session *session,
                         const struct smtp_reply *reply);
 
-const struct log_context *
-smtp_server_session_log(const struct smtp_server_session *session);
+const struct log_context *smtp_server_session_log(
+    const struct smtp_server_session *session);
 
 /* The room's table of settings ([limits] of submission). */
 extern const struct setting smtp_settings[];

@@ -25,15 +25,14 @@ bool auth_is_offered(const struct smtp_server_session *session)
            (session->facts.is_tls || session->policy->auth_in_clear);
 }
 
-static void remember_user(struct smtp_server_session *session,
-                          struct text user)
+static void remember_user(struct smtp_server_session *session, struct text user)
 {
     memory_free(session->auth_user);
     session->auth_user = memory_copy_bytes(user.data, user.length);
 }
 
-static void challenge(struct smtp_server_session *session,
-                      enum auth_step step, const char *text)
+static void challenge(struct smtp_server_session *session, enum auth_step step,
+                      const char *text)
 {
     session->auth_step = step;
     session_reply(session, 334, "", "%s", text);
@@ -61,8 +60,7 @@ static bool has_nul(struct text text)
 
 /* RFC 4616: authorization identity NUL user NUL password. The decoded text has
  * a NUL behind it, so the password is a string. */
-static void take_plain(struct smtp_server_session *session,
-                       struct text decoded)
+static void take_plain(struct smtp_server_session *session, struct text decoded)
 {
     struct text rest = decoded;
     size_t identity_end = text_find_byte(rest, '\0');
@@ -84,8 +82,7 @@ static void take_plain(struct smtp_server_session *session,
     }
 }
 
-static void take_login(struct smtp_server_session *session,
-                       struct text decoded)
+static void take_login(struct smtp_server_session *session, struct text decoded)
 {
     if (has_nul(decoded) ||
         (session->auth_step == AUTH_LOGIN_USER && decoded.length == 0)) {
@@ -134,8 +131,7 @@ static void start_mechanism(struct smtp_server_session *session,
     }
     session->auth_step = mechanism->first_step;
     /* RFC 4954 4: "=" is an initial response of no octets. */
-    take_response(session,
-                  text_is(initial, "=") ? TEXT_LITERAL("") : initial);
+    take_response(session, text_is(initial, "=") ? TEXT_LITERAL("") : initial);
 }
 
 void auth_start(struct smtp_server_session *session, struct text arguments)

@@ -18,8 +18,7 @@
 
 struct server_transaction *transaction_create(void)
 {
-    struct server_transaction *transaction =
-        memory_alloc(sizeof(*transaction));
+    struct server_transaction *transaction = memory_alloc(sizeof(*transaction));
     transaction->transaction.arena = arena_create();
     transaction->transaction.sender = "";
     transaction->transaction.sender_domain = "";
@@ -63,8 +62,7 @@ int64_t data_timeout_milliseconds(const struct smtp_server_session *session)
         return -1;
     }
     int64_t left = limits->message_timeout -
-                   (clock_monotonic() - intake->started_at) /
-                       CLOCK_MILLISECOND;
+                   (clock_monotonic() - intake->started_at) / CLOCK_MILLISECOND;
     left = left < 0 ? 0 : left;
     return left < limits->data_timeout ? left : limits->data_timeout;
 }
@@ -165,8 +163,7 @@ static void refuse_content(struct smtp_server_session *session)
 
 static void hand_over(struct smtp_server_session *session)
 {
-    struct smtp_transaction *transaction =
-        &session->transaction->transaction;
+    struct smtp_transaction *transaction = &session->transaction->transaction;
     const struct content *content = &session->transaction->content;
     transaction->has_8bit = content->has_8bit;
     transaction->longest_line = content->longest_line;
@@ -175,9 +172,8 @@ static void hand_over(struct smtp_server_session *session)
     smtp_metric_add(METRIC_MESSAGE_BYTES, (int64_t)transaction->data.length);
     drop_intake(session);
     session_enter(session, SESSION_ASKING);
-    session->server->options.handler->on_message(
-        session->client, transaction,
-        &session->transcript);
+    session->server->options.handler->on_message(session->client, transaction,
+                                                 &session->transcript);
 }
 
 static void end_message(struct smtp_server_session *session)
@@ -245,8 +241,8 @@ static void end_data(struct smtp_server_session *session)
 }
 
 /* How many octets were used; SIZE_MAX: none, we wait for memory. */
-static size_t scan_input(struct smtp_server_session *session,
-                         struct text input, bool *out_is_end)
+static size_t scan_input(struct smtp_server_session *session, struct text input,
+                         bool *out_is_end)
 {
     struct server_transaction *transaction = session->transaction;
     *out_is_end = false;
@@ -324,8 +320,7 @@ static void check_chunk(struct smtp_server_session *session, uint64_t size,
     } else if (transaction->transaction.recipient_count == 0) {
         bool is_refused = transaction->recipient_commands > 0;
         smtp_reply_set(out_refusal, is_refused ? 554 : 503, "5.5.1", "%s",
-                       is_refused ? "No valid recipients"
-                                  : "Send RCPT first");
+                       is_refused ? "No valid recipients" : "Send RCPT first");
     } else if (transaction->content.size_bytes + size >
                (uint64_t)smtp_message_size_limit()) {
         smtp_reply_set(out_refusal, 552, "5.3.4",

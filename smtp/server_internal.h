@@ -173,7 +173,8 @@ void session_wake(struct smtp_server_session *session);
 
 void session_send(struct smtp_server_session *session,
                   const struct smtp_reply *reply);
-/* What the handler filled; gets an enhanced code if it has none of its class. */
+/* What the handler filled; gets an enhanced code if it has none of its class.
+ */
 void session_send_answer(struct smtp_server_session *session,
                          const struct smtp_reply *answer);
 /* Whole lines with their CR LF, in one write. */

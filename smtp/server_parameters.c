@@ -197,11 +197,11 @@ static bool parse_orcpt(struct target *target, struct text value)
     struct text type = text_slice(value, 0, type_end);
     struct text address = text_slice(value, type_end + 1, value.length);
     bool is_utf8_type = text_is_ignoring_case(type, "utf-8");
-    bool is_right = is_utf8_type ? text_is_utf8(address) &&
-                                       !has_control(address) &&
-                                       (target->transaction->is_smtputf8 ||
-                                        !text_has_8bit(address))
-                                 : is_xtext(address);
+    bool is_right =
+        is_utf8_type
+            ? text_is_utf8(address) && !has_control(address) &&
+                  (target->transaction->is_smtputf8 || !text_has_8bit(address))
+            : is_xtext(address);
     if (!is_atom(type) || address.length == 0 || !is_right ||
         value.length > ORIGINAL_RECIPIENT_MAX) {
         return refuse(target, "ORCPT is as in rfc822;user@example.com, in "
@@ -264,8 +264,7 @@ static bool parse_one(struct target *target, enum parameter_place place,
                        parameter->key, parameter->has_value ? "a" : "no");
         return false;
     }
-    return parameter->parse(target,
-                            text_slice(word, equals + 1, word.length));
+    return parameter->parse(target, text_slice(word, equals + 1, word.length));
 }
 
 bool parameters_parse(struct text text, enum parameter_place place,

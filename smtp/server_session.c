@@ -29,16 +29,15 @@
 #define OUTPUT_BYTES_MAX ((size_t)64 * 1024)
 
 static const char *const state_names[] = {
-    [SESSION_NEW] = "new",         [SESSION_PROXY] = "proxy",
-    [SESSION_HANDSHAKE] = "tls",   [SESSION_COMMAND] = "command",
-    [SESSION_AUTH] = "auth",       [SESSION_CONTENT] = "content",
-    [SESSION_ASKING] = "asking",   [SESSION_PENALTY] = "penalty",
+    [SESSION_NEW] = "new",       [SESSION_PROXY] = "proxy",
+    [SESSION_HANDSHAKE] = "tls", [SESSION_COMMAND] = "command",
+    [SESSION_AUTH] = "auth",     [SESSION_CONTENT] = "content",
+    [SESSION_ASKING] = "asking", [SESSION_PENALTY] = "penalty",
 };
 _Static_assert(ARRAY_LENGTH(state_names) == SESSION_STATE_COUNT,
                "every state needs a name");
 
-static const char going_down[] =
-    "is going down for a moment, try again later";
+static const char going_down[] = "is going down for a moment, try again later";
 
 /* --- replies --- */
 
@@ -73,8 +72,7 @@ void session_send_answer(struct smtp_server_session *session,
     struct smtp_reply reply = *answer;
     char class_digit = (char)('0' + smtp_reply_class(&reply));
     if (reply.enhanced[0] != class_digit) { /* RFC 2034 4 */
-        snprintf(reply.enhanced, sizeof(reply.enhanced), "%c.0.0",
-                 class_digit);
+        snprintf(reply.enhanced, sizeof(reply.enhanced), "%c.0.0", class_digit);
     }
     session_send(session, &reply);
 }
@@ -279,8 +277,7 @@ static bool admit(struct smtp_server_session *session)
     struct smtp_server *server = session->server;
     struct smtp_reply refusal = { 0 };
     if (server->is_draining) {
-        refuse_session(session, METRIC_REFUSED_WORKER, "4.3.2",
-                       going_down);
+        refuse_session(session, METRIC_REFUSED_WORKER, "4.3.2", going_down);
         return false;
     }
     if (server->sessions.count >
@@ -355,8 +352,8 @@ static bool take_proxy_header(struct smtp_server_session *session)
 {
     struct proxy_header header;
     size_t wanted = 0;
-    switch (proxy_header_parse(stream_input(session->stream), &header,
-                               &wanted)) {
+    switch (
+        proxy_header_parse(stream_input(session->stream), &header, &wanted)) {
     case PROXY_MORE:
         stream_set_input_limit(session->stream, wanted);
         return false;
@@ -381,8 +378,7 @@ static size_t line_length_max(const struct smtp_server_session *session,
                               struct text line)
 {
     bool is_auth = session->state == SESSION_AUTH || verb_is_auth(line);
-    return is_auth ? AUTH_LINE_MAX
-                   : (size_t)smtp_limits_now()->command_length;
+    return is_auth ? AUTH_LINE_MAX : (size_t)smtp_limits_now()->command_length;
 }
 
 static void refuse_line(struct smtp_server_session *session, size_t length,
@@ -396,8 +392,7 @@ static void refuse_line(struct smtp_server_session *session, size_t length,
     session_refuse(session, 500, "5.5.2", "%s", why);
 }
 
-static void refuse_long_line(struct smtp_server_session *session,
-                             size_t length)
+static void refuse_long_line(struct smtp_server_session *session, size_t length)
 {
     if (session->state == SESSION_AUTH) {
         transcript_remark(&session->transcript,
@@ -411,9 +406,8 @@ static void refuse_long_line(struct smtp_server_session *session,
 /* Throw away to the next CR LF; a CR at the end may be its first half. */
 static bool skip_line(struct smtp_server_session *session, struct text input)
 {
-    const char *end = input.length == 0
-                          ? NULL
-                          : memmem(input.data, input.length, "\r\n", 2);
+    const char *end =
+        input.length == 0 ? NULL : memmem(input.data, input.length, "\r\n", 2);
     if (end != NULL) {
         session->is_skipping = false;
         stream_consume(session->stream, (size_t)(end - input.data) + 2);
@@ -633,8 +627,8 @@ void session_start(struct smtp_server *server, int descriptor,
     }
 }
 
-const struct log_context *
-smtp_server_session_log(const struct smtp_server_session *session)
+const struct log_context *smtp_server_session_log(
+    const struct smtp_server_session *session)
 {
     return &session->log;
 }

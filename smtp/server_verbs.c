@@ -30,8 +30,7 @@ struct verb {
 
 /* --- greetings --- */
 
-static void remember_name(struct smtp_server_session *session,
-                          struct text name)
+static void remember_name(struct smtp_server_session *session, struct text name)
 {
     name = text_slice(name, 0, HELO_NAME_MAX);
     char *copy = memory_copy_bytes(name.data, name.length);
@@ -45,8 +44,8 @@ static void remember_name(struct smtp_server_session *session,
 }
 
 /* RFC 5321 4.1.4: a greeting resets. False: it has no name. */
-static bool take_greeting(struct smtp_server_session *session,
-                          struct text name, bool is_esmtp)
+static bool take_greeting(struct smtp_server_session *session, struct text name,
+                          bool is_esmtp)
 {
     if (name.length == 0) {
         session_refuse(session, 501, "5.5.4", "Say your host name with it");
@@ -59,8 +58,7 @@ static bool take_greeting(struct smtp_server_session *session,
     return true;
 }
 
-static void run_helo(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_helo(struct smtp_server_session *session, struct text arguments)
 {
     if (take_greeting(session, arguments, false)) {
         session_reply(session, 250, "", "%s",
@@ -75,18 +73,18 @@ static bool is_starttls_offered(const struct smtp_server_session *session)
             session->policy->tls == SMTP_TLS_REQUIRED);
 }
 
-static void run_ehlo(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_ehlo(struct smtp_server_session *session, struct text arguments)
 {
     const struct smtp_limits *limits = smtp_limits_now();
     struct buffer lines = { 0 };
     if (!take_greeting(session, arguments, true)) {
         return;
     }
-    buffer_printf(&lines, "250-%s\r\n250-PIPELINING\r\n250-SIZE %" PRId64
-                          "\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-                          "250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n"
-                          "250-DSN\r\n",
+    buffer_printf(&lines,
+                  "250-%s\r\n250-PIPELINING\r\n250-SIZE %" PRId64
+                  "\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
+                  "250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n"
+                  "250-DSN\r\n",
                   session->server->options.hostname, limits->message_size);
     if (is_starttls_offered(session)) {
         buffer_append_string(&lines, "250-STARTTLS\r\n");
@@ -94,10 +92,9 @@ static void run_ehlo(struct smtp_server_session *session,
     if (auth_is_offered(session)) {
         buffer_append_string(&lines, "250-AUTH PLAIN LOGIN\r\n");
     }
-    buffer_printf(&lines, "250 LIMITS RCPTMAX=%" PRId64 " MAILMAX=%" PRId64
-                          "\r\n",
-                  limits->recipients_per_message,
-                  limits->messages_per_session);
+    buffer_printf(&lines,
+                  "250 LIMITS RCPTMAX=%" PRId64 " MAILMAX=%" PRId64 "\r\n",
+                  limits->recipients_per_message, limits->messages_per_session);
     session_write(session, buffer_text(&lines));
     buffer_free(&lines);
 }
@@ -122,8 +119,7 @@ static void run_starttls(struct smtp_server_session *session,
         session_forget_all(session);
         session_reply(session, 220, "", "Ready to start TLS");
         session_enter(session, SESSION_HANDSHAKE);
-        stream_start_tls_server(session->stream,
-                                session->server->options.tls);
+        stream_start_tls_server(session->stream, session->server->options.tls);
     }
 }
 
@@ -150,26 +146,21 @@ static bool parse_path(struct path_command *command, struct text arguments,
                        command->keyword);
         return false;
     }
-    struct text path =
-        text_slice(arguments, keyword_length, arguments.length);
+    struct text path = text_slice(arguments, keyword_length, arguments.length);
     if (!address_parse_path(path, true, &command->address, &used, &error)) {
-        smtp_reply_set(out_reply, 501, command->syntax_code, "%s",
-                       error.text);
+        smtp_reply_set(out_reply, 501, command->syntax_code, "%s", error.text);
         return false;
     }
     command->parameters = text_slice(path, used, path.length);
-    if (command->parameters.length > 0 &&
-        command->parameters.data[0] != ' ') {
+    if (command->parameters.length > 0 && command->parameters.data[0] != ' ') {
         smtp_reply_set(out_reply, 501, command->syntax_code,
                        "Behind the address only parameters may stand, after "
                        "a blank");
         return false;
     }
     if (command->address.domain.length > 0 &&
-        !domain_normalize(command->address.domain, command->domain,
-                          &error)) {
-        smtp_reply_set(out_reply, 501, command->syntax_code, "%s",
-                       error.text);
+        !domain_normalize(command->address.domain, command->domain, &error)) {
+        smtp_reply_set(out_reply, 501, command->syntax_code, "%s", error.text);
         return false;
     }
     return true;
@@ -191,9 +182,8 @@ static bool parse_path_parameters(const struct smtp_server_session *session,
                           out_reply)) {
         return false;
     }
-    if (!transaction->is_smtputf8 &&
-        (text_has_8bit(command->address.local) ||
-         text_has_8bit(command->address.domain))) {
+    if (!transaction->is_smtputf8 && (text_has_8bit(command->address.local) ||
+                                      text_has_8bit(command->address.domain))) {
         smtp_reply_set(out_reply, 553, "5.6.7",
                        "This address needs the SMTPUTF8 parameter of MAIL");
         return false;
@@ -206,10 +196,9 @@ static void set_sender(struct smtp_transaction *transaction,
 {
     const struct address *address = &command->address;
     if (!address_is_null(address)) {
-        transaction->sender =
-            arena_printf(transaction->arena, "%.*s@%.*s",
-                         TEXT_ARGUMENTS(address->local),
-                         TEXT_ARGUMENTS(address->domain));
+        transaction->sender = arena_printf(transaction->arena, "%.*s@%.*s",
+                                           TEXT_ARGUMENTS(address->local),
+                                           TEXT_ARGUMENTS(address->domain));
         transaction->sender_domain =
             arena_copy_string(transaction->arena, command->domain);
     }
@@ -223,8 +212,7 @@ static bool parse_mail(struct smtp_server_session *session,
         .syntax_code = "5.1.7",
         .place = PARAMETERS_OF_MAIL,
     };
-    struct smtp_transaction *transaction =
-        &session->transaction->transaction;
+    struct smtp_transaction *transaction = &session->transaction->transaction;
     if (!parse_path(&command, arguments, out_reply) ||
         !parse_path_parameters(session, &command, transaction, NULL,
                                out_reply)) {
@@ -254,8 +242,7 @@ static void answer_mail(struct smtp_server_session *session)
     session_send_answer(session, &reply);
 }
 
-static void run_mail(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_mail(struct smtp_server_session *session, struct text arguments)
 {
     struct smtp_reply refusal = { 0 };
     /* RFC 9422 5: every MAIL counts, whatever becomes of it. */
@@ -283,9 +270,8 @@ static void add_recipient(struct server_transaction *transaction,
     if (visible->recipient_count == transaction->recipient_capacity) {
         size_t capacity = transaction->recipient_capacity;
         capacity = capacity == 0 ? 4 : capacity * 2;
-        visible->recipients =
-            memory_resize(visible->recipients,
-                          capacity * sizeof(*visible->recipients));
+        visible->recipients = memory_resize(
+            visible->recipients, capacity * sizeof(*visible->recipients));
         transaction->recipient_capacity = capacity;
     }
     visible->recipients[visible->recipient_count++] = *recipient;
@@ -301,8 +287,7 @@ static bool parse_rcpt(struct smtp_server_session *session,
         .syntax_code = "5.1.3",
         .place = PARAMETERS_OF_RCPT,
     };
-    struct smtp_transaction *transaction =
-        &session->transaction->transaction;
+    struct smtp_transaction *transaction = &session->transaction->transaction;
     struct arena *arena = transaction->arena;
     if (!parse_path(&command, arguments, out_reply) ||
         !parse_path_parameters(session, &command, transaction, out_recipient,
@@ -315,13 +300,11 @@ static bool parse_rcpt(struct smtp_server_session *session,
     }
     /* RFC 5321 4.1.1.3: "Postmaster" without a domain is ours. */
     bool is_ours = command.domain[0] == '\0';
-    struct text domain = is_ours
-                             ? text_of(session->server->options.hostname)
-                             : command.address.domain;
+    struct text domain = is_ours ? text_of(session->server->options.hostname)
+                                 : command.address.domain;
     out_recipient->local = arena_copy_text(arena, command.address.local);
-    out_recipient->domain = is_ours
-                                ? arena_copy_text(arena, domain)
-                                : arena_copy_string(arena, command.domain);
+    out_recipient->domain = is_ours ? arena_copy_text(arena, domain)
+                                    : arena_copy_string(arena, command.domain);
     out_recipient->address = arena_printf(
         arena, "%s@%.*s", out_recipient->local, TEXT_ARGUMENTS(domain));
     return true;
@@ -332,8 +315,7 @@ static void answer_rcpt(struct smtp_server_session *session,
 {
     struct smtp_reply reply = { 0 };
     session->server->options.handler->on_recipient(
-        session->client, &session->transaction->transaction, recipient,
-        &reply);
+        session->client, &session->transaction->transaction, recipient, &reply);
     if (reply.code == 0) {
         smtp_reply_set(&reply, 250, "2.1.5", "Ok");
     }
@@ -347,8 +329,7 @@ static void answer_rcpt(struct smtp_server_session *session,
     session_send_answer(session, &reply);
 }
 
-static void run_rcpt(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_rcpt(struct smtp_server_session *session, struct text arguments)
 {
     struct server_transaction *transaction = session->transaction;
     struct smtp_recipient recipient = { 0 };
@@ -375,8 +356,7 @@ static void run_rcpt(struct smtp_server_session *session,
 
 /* --- the message --- */
 
-static void run_data(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_data(struct smtp_server_session *session, struct text arguments)
 {
     const struct server_transaction *transaction = session->transaction;
     (void)arguments;
@@ -394,23 +374,20 @@ static void run_data(struct smtp_server_session *session,
 
 /* --- the rest --- */
 
-static void run_rset(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_rset(struct smtp_server_session *session, struct text arguments)
 {
     (void)arguments;
     session_drop_transaction(session);
     session_reply(session, 250, "2.0.0", "Ok");
 }
 
-static void run_noop(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_noop(struct smtp_server_session *session, struct text arguments)
 {
     (void)arguments;
     session_reply(session, 250, "2.0.0", "Ok");
 }
 
-static void run_help(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_help(struct smtp_server_session *session, struct text arguments)
 {
     (void)arguments;
     session_reply(session, 214, "2.0.0",
@@ -418,8 +395,7 @@ static void run_help(struct smtp_server_session *session,
                   "RSET NOOP HELP VRFY QUIT");
 }
 
-static void run_vrfy(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_vrfy(struct smtp_server_session *session, struct text arguments)
 {
     if (arguments.length == 0) {
         session_refuse(session, 501, "5.5.4", "VRFY takes an address");
@@ -429,8 +405,7 @@ static void run_vrfy(struct smtp_server_session *session,
     }
 }
 
-static void run_quit(struct smtp_server_session *session,
-                     struct text arguments)
+static void run_quit(struct smtp_server_session *session, struct text arguments)
 {
     (void)arguments;
     session_end(session, 221, "2.0.0", "%s says goodbye",
@@ -448,8 +423,7 @@ static const struct verb verbs[] = {
     { "EHLO", 0, run_ehlo, NULL },
     { "HELO", 0, run_helo, NULL },
     { "STARTTLS", NO_ARGUMENTS, run_starttls, NULL },
-    { "AUTH", NEEDS_HELO | NEEDS_TLS | NO_TRANSACTION, auth_start,
-      "AUTH ***" },
+    { "AUTH", NEEDS_HELO | NEEDS_TLS | NO_TRANSACTION, auth_start, "AUTH ***" },
     { "MAIL", NEEDS_HELO | NEEDS_TLS | NEEDS_AUTH | NO_TRANSACTION, run_mail,
       NULL },
     { "RCPT", NEEDS_TRANSACTION, run_rcpt, NULL },
@@ -528,8 +502,7 @@ void verb_dispatch(struct smtp_server_session *session, struct text line)
                             ? text_of(verb->shown_as)
                             : line);
     if (verb == NULL) {
-        session_refuse(session, 500, line.length == 0 ? "5.5.2" : "5.5.1",
-                       "%s",
+        session_refuse(session, 500, line.length == 0 ? "5.5.2" : "5.5.1", "%s",
                        line.length == 0 ? "An empty line is no command"
                                         : "This command is not known");
     } else if (check_flags(session, verb->flags, arguments)) {

@@ -15,11 +15,11 @@ int64_t smtp_message_size_limit(void)
     return limits.message_size;
 }
 
-#define LIMITS_ROW(name, kind, start, low, high, text)                         \
-    {                                                                          \
-        .section = "limits", .key = #name, .type = (kind),                     \
-        .value = &limits.name, .initial = (start), .minimum = (low),           \
-        .maximum = (high), .description = (text),                              \
+#define LIMITS_ROW(name, kind, start, low, high, text)               \
+    {                                                                \
+        .section = "limits", .key = #name, .type = (kind),           \
+        .value = &limits.name, .initial = (start), .minimum = (low), \
+        .maximum = (high), .description = (text),                    \
     }
 
 #define MINUTE (INT64_C(60) * 1000)

@@ -32,8 +32,7 @@ static void make_harmless(char *bytes, size_t length)
 static void append_mark(struct transcript *transcript, char mark)
 {
     int64_t milliseconds =
-        (clock_monotonic() - transcript->started_monotonic) /
-        CLOCK_MILLISECOND;
+        (clock_monotonic() - transcript->started_monotonic) / CLOCK_MILLISECOND;
     buffer_printf(&transcript->lines, "+%" PRId64 ".%03" PRId64 " %c ",
                   milliseconds / 1000, milliseconds % 1000, mark);
 }

@@ -328,8 +328,7 @@ static void log_unavailable(struct batch *batch, const struct flight *flight,
     if (is_told) {
         batch->quiet_until_monotonic = now + COMPLAIN_EVERY * clock_rate();
     }
-    log_write(is_told ? LOG_WARNING : LOG_DEBUG, NULL,
-              "batch to be sent again",
+    log_write(is_told ? LOG_WARNING : LOG_DEBUG, NULL, "batch to be sent again",
               "batch=%s rows=%zu doubt=%d reason=\"%s\"", batch->kind->name,
               flight->rows.count, outcome->is_in_doubt,
               log_quote(text_of(outcome->error.text)));

@@ -53,22 +53,21 @@ void directory_load(struct database *database, directory_loaded_fn *on_loaded,
                     void *owner);
 void directory_free(struct directory **directory);
 
-const struct directory_account *
-directory_account_by_id(const struct directory *directory, int64_t account_id);
+const struct directory_account *directory_account_by_id(
+    const struct directory *directory, int64_t account_id);
 /* User names are compared without regard to case. NULL: there is none. */
-const struct directory_credential *
-directory_credential(const struct directory *directory, const char *user_name);
+const struct directory_credential *directory_credential(
+    const struct directory *directory, const char *user_name);
 /* The account of the longest matching network, or NULL. */
-const struct directory_account *
-directory_account_by_network(const struct directory *directory,
-                             const struct network_address *address);
+const struct directory_account *directory_account_by_network(
+    const struct directory *directory, const struct network_address *address);
 /* Whether the account may write from this (normalised) domain. */
 bool directory_allows_domain(const struct directory *directory,
                              const struct directory_account *account,
                              const char *domain);
 /* The route for a (normalised) domain: its own, else "*", else NULL. */
-const struct directory_route *
-directory_route(const struct directory *directory, const char *domain);
+const struct directory_route *directory_route(const struct directory *directory,
+                                              const char *domain);
 /* The reason if this delivery is suspended, else NULL. */
 const char *directory_suspension(const struct directory *directory,
                                  int64_t account_id, int64_t message_id,

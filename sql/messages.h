@@ -67,8 +67,8 @@ struct message_load;
 typedef void message_loaded_fn(void *owner, enum database_result result,
                                struct buffer *trace, struct buffer *data,
                                const struct error *error);
-struct message_load *message_load(struct database *database,
-                                  int64_t account_id, int64_t message_id,
+struct message_load *message_load(struct database *database, int64_t account_id,
+                                  int64_t message_id,
                                   message_loaded_fn *on_loaded, void *owner);
 void message_load_cancel(struct message_load **load);
 

@@ -63,9 +63,8 @@ typedef void worker_registered_fn(void *owner, enum database_result result,
                                   int64_t worker_id, int worker_number,
                                   const struct error *error);
 void worker_register(struct database *database, const char *node,
-                     int lease_seconds, int64_t retired_worker_id,
-                     int64_t now, worker_registered_fn *on_registered,
-                     void *owner);
+                     int lease_seconds, int64_t retired_worker_id, int64_t now,
+                     worker_registered_fn *on_registered, void *owner);
 
 /* Renew our lease and take over the deliveries of workers whose lease ran out
  * (they become due at `now`). is_alive false: our own row is gone, others may
@@ -89,9 +88,8 @@ struct site_wait {
     int busy_count;
     const char *why;
 };
-void site_waits_store(struct database *database, int64_t worker_id,
-                      int64_t now, const struct site_wait *waits,
-                      size_t wait_count);
+void site_waits_store(struct database *database, int64_t worker_id, int64_t now,
+                      const struct site_wait *waits, size_t wait_count);
 
 /* Create day partitions ahead and drop those past their retention; safe from
  * every worker at once. */

@@ -21,7 +21,8 @@ struct delivery_result {
     int64_t account_id;
     int64_t message_id;
     int64_t delivery_id;
-    int64_t worker_id; /* fencing: the queue row is touched only if it is ours */
+    int64_t
+        worker_id; /* fencing: the queue row is touched only if it is ours */
     enum result_next next;
     const char *state; /* delivery.state; NULL: unchanged */
     int64_t next_at; /* RESULT_RESCHEDULED */

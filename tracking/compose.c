@@ -120,20 +120,13 @@ static const struct field_rule {
     const char *name;
     size_t minimum;
 } field_rules[] = {
-    { "From", 1 },
-    { "Sender", 0 },
-    { "Reply-To", 0 },
-    { "To", 0 },
-    { "Cc", 0 },
-    { "Bcc", 0 },
-    { "Message-ID", 0 },
-    { "In-Reply-To", 0 },
-    { "References", 0 },
-    { "Subject", 0 },
-    { "Date", 0 },
-    { "MIME-Version", 0 },
-    { "Content-Type", 0 },
-    { "Content-Transfer-Encoding", 0 },
+    { "From", 1 },         { "Sender", 0 },
+    { "Reply-To", 0 },     { "To", 0 },
+    { "Cc", 0 },           { "Bcc", 0 },
+    { "Message-ID", 0 },   { "In-Reply-To", 0 },
+    { "References", 0 },   { "Subject", 0 },
+    { "Date", 0 },         { "MIME-Version", 0 },
+    { "Content-Type", 0 }, { "Content-Transfer-Encoding", 0 },
 };
 
 static bool check_counts(struct inspection *inspection)
@@ -209,8 +202,7 @@ static bool read_addresses(struct inspection *inspection, const char *name,
     if (!header_addresses(inspection->arena, field->value, out_addresses,
                           out_count, &error)) {
         error_set(reason(inspection),
-                  "The %s field is no list of addresses: %s", name,
-                  error.text);
+                  "The %s field is no list of addresses: %s", name, error.text);
         return refuse_form(inspection);
     }
     if (*out_count == 0) {
@@ -266,8 +258,7 @@ static bool check_lines(struct inspection *inspection)
         }
         inspection->facts->needs_conversion |= conversion != CONVERSION_NONE;
         inspection->facts->has_8bit_body |= part->body_line_8bit > 0;
-        inspection->facts->has_8bit_body |=
-            i > 0 && part->header_line_8bit > 0;
+        inspection->facts->has_8bit_body |= i > 0 && part->header_line_8bit > 0;
     }
     return true;
 }
@@ -294,9 +285,8 @@ static void add_fields(struct inspection *inspection)
     }
     facts->internet_message_id = find_value(inspection, "Message-ID");
     if (!facts->internet_message_id) {
-        facts->internet_message_id =
-            arena_printf(arena, "<%lld@%s>", (long long)input->message_id,
-                         input->hostname);
+        facts->internet_message_id = arena_printf(
+            arena, "<%lld@%s>", (long long)input->message_id, input->hostname);
         id_field = arena_printf(arena, "Message-ID: %s\r\n",
                                 facts->internet_message_id);
     }
@@ -448,9 +438,9 @@ static void copy_converted(struct copy *copy, const struct mime_part *part,
         write_encoding(copy, &edit);
     }
     copy_until(copy, part->body_from);
-    add_piece(copy, conversion_apply(conversion,
-                                     mime_part_body(copy->message, part),
-                                     copy->arena));
+    add_piece(copy,
+              conversion_apply(conversion, mime_part_body(copy->message, part),
+                               copy->arena));
     copy->cursor = part->body_to;
 }
 

@@ -97,8 +97,8 @@ bool conversion_plan(struct text message, const struct mime_part *part,
     if (to_7bit && part->header_line_8bit > 0) {
         return refuse_8bit(part->header_line_8bit, "in a header", error);
     }
-    bool is_needed = part->long_body_line > 0 ||
-                     (to_7bit && part->body_line_8bit > 0);
+    bool is_needed =
+        part->long_body_line > 0 || (to_7bit && part->body_line_8bit > 0);
     if (!is_needed) {
         return true;
     }

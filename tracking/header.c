@@ -365,8 +365,9 @@ static bool finish_item(struct list_reader *reader, struct error *error)
     struct item *item = &reader->item;
     if (item->length > 0 || reader->had_angle) {
         if (!is_address(item)) {
-            return error_set(error, "address %zu of the list is not of the "
-                                    "form local@domain",
+            return error_set(error,
+                             "address %zu of the list is not of the "
+                             "form local@domain",
                              reader->count + 1);
         }
         add_address(reader, (struct text){ item->text, item->length });

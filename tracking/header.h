@@ -14,7 +14,8 @@
 #include "core/text.h"
 
 struct header_field {
-    struct text whole; /* name, colon, value and the final CRLF, folds included */
+    struct text
+        whole; /* name, colon, value and the final CRLF, folds included */
     struct text name; /* without white space before the colon */
     struct text value; /* behind the colon, folds included, no final CRLF */
 };

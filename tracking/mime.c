@@ -86,8 +86,8 @@ static const char *take_type(struct arena *arena, struct text *value)
         }
     }
     *value = text_slice(*value, end, value->length);
-    bool is_type = slash_count == 1 && type[0] != '/' &&
-                   type[length - 1] != '/';
+    bool is_type =
+        slash_count == 1 && type[0] != '/' && type[length - 1] != '/';
     return is_type ? type : "";
 }
 

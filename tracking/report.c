@@ -91,8 +91,8 @@ static void append_xtext(struct buffer *out, struct text text, bool allows_utf8)
             low = xtext_digit(text.data[i + 2]);
         }
         bool is_code = high >= 0 && low >= 0;
-        buffer_append_byte(&decoded, is_code ? (char)(high * 16 + low)
-                                             : text.data[i]);
+        buffer_append_byte(&decoded,
+                           is_code ? (char)(high * 16 + low) : text.data[i]);
         i += is_code ? 2 : 0;
     }
     append_clean(out, buffer_text(&decoded), allows_utf8);
@@ -244,8 +244,7 @@ static void write_header(struct writer *writer)
     const struct report_input *input = writer->input;
     struct buffer *out = writer->out;
     append_date(out, "Date", input->made_at);
-    buffer_printf(out,
-                  "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n",
+    buffer_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n",
                   input->hostname);
     write_to(writer);
     buffer_printf(out,
@@ -277,8 +276,8 @@ static void write_text_recipient(struct writer *writer,
     buffer_free(&address);
     append_paragraph(out, "    ", "", recipient->explanation, false);
     if (recipient->diagnostic) {
-        append_paragraph(out, "    ", "The other side said: ",
-                         recipient->diagnostic, false);
+        append_paragraph(out, "    ",
+                         "The other side said: ", recipient->diagnostic, false);
     }
 }
 
@@ -460,9 +459,8 @@ static void choose_boundary(struct writer *writer)
     struct text original = writer->original;
     unsigned attempt = 0;
     do {
-        snprintf(writer->boundary, sizeof(writer->boundary),
-                 "=_report_%lld_%u", (long long)writer->input->message_id,
-                 attempt++);
+        snprintf(writer->boundary, sizeof(writer->boundary), "=_report_%lld_%u",
+                 (long long)writer->input->message_id, attempt++);
     } while (original.length > 0 &&
              memmem(original.data, original.length, writer->boundary,
                     strlen(writer->boundary)));

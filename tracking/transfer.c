@@ -28,9 +28,8 @@ static struct unit coded_unit(char byte)
 {
     static const char digits[] = "0123456789ABCDEF";
     unsigned char value = (unsigned char)byte;
-    return (struct unit){ { '=', digits[value >> 4], digits[value & 15] },
-                          3,
-                          1 };
+    return (
+        struct unit){ { '=', digits[value >> 4], digits[value & 15] }, 3, 1 };
 }
 
 /* At the start of a line "--" could make a boundary (RFC 2046, 5.1.1). */
@@ -44,8 +43,8 @@ static struct unit encode_unit(struct text rest, bool at_line_start)
 {
     char byte = rest.data[0];
     bool is_blank = byte == ' ' || byte == '\t';
-    bool is_plain = is_blank ? rest.length > 1
-                             : byte > 32 && byte < 127 && byte != '=';
+    bool is_plain =
+        is_blank ? rest.length > 1 : byte > 32 && byte < 127 && byte != '=';
     if (!is_plain || (at_line_start && looks_like_boundary(rest))) {
         return coded_unit(byte);
     }

@@ -11,8 +11,8 @@ static void read_lists(struct arena *arena, const struct header *header)
         char **addresses = NULL;
         size_t count = 0;
         struct error error;
-        if (header_addresses(arena, header->fields[i].value, &addresses,
-                             &count, &error)) {
+        if (header_addresses(arena, header->fields[i].value, &addresses, &count,
+                             &error)) {
             for (size_t j = 0; j < count; j++) {
                 check(text_find_byte(text_of(addresses[j]), '@') <
                       text_of(addresses[j]).length);

@@ -99,8 +99,8 @@ static void write_some(void *owner)
 {
     struct feed *feed = owner;
     size_t length = feed->left < feed->step ? feed->left : feed->step;
-    ssize_t sent = send(feed->descriptor, feed->data, length,
-                        MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent =
+        send(feed->descriptor, feed->data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
     read_away(feed->descriptor);
     if (sent > 0) {
         feed->data += sent;

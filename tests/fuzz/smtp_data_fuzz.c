@@ -27,9 +27,9 @@ static void scan(struct result *result, struct text wire, bool has_dots,
     content_start(&result->content, has_dots, 4096);
     for (size_t to = 0; to < wire.length && !result->is_end;) {
         to = wire.length - to < step ? wire.length : to + step;
-        result->used += content_scan(&result->content,
-                                     text_slice(wire, result->used, to),
-                                     &result->kept, &result->is_end);
+        result->used +=
+            content_scan(&result->content, text_slice(wire, result->used, to),
+                         &result->kept, &result->is_end);
     }
     if (!has_dots) {
         content_finish(&result->content, &result->kept);

@@ -49,7 +49,9 @@ static const struct mailbox_row mailboxes[] = {
     { "us..er@x", false, NULL, "two dots in a row" },
     { "us er@x", false, NULL, "the local part has a space" },
     { "us(er)@x", false, NULL, "has a \"(\"" },
-    { "us\x01" "er@x", false, NULL, "control byte (0x01)" },
+    { "us\x01"
+      "er@x",
+      false, NULL, "control byte (0x01)" },
     { "us\xc3\xa9r@x", false, NULL, "SMTPUTF8" },
     { "us\xc3r@x", true, NULL, "not well-formed UTF-8" },
     { "\"abc@x", false, NULL, "no closing quote" },
@@ -121,8 +123,7 @@ static void paths_hold_the_same_mailboxes(void **state)
             assert_true(text_is(address.domain, row->domain_or_reason));
         }
         /* "<a@b>>" is a path with something behind it; "<>" has a meaning. */
-        assert_int_equal(is_right, row->local != NULL ||
-                                       row->text[0] == '\0' ||
+        assert_int_equal(is_right, row->local != NULL || row->text[0] == '\0' ||
                                        strcmp(row->text, "a@b>") == 0);
     }
 }
@@ -217,7 +218,10 @@ static void domains_are_normalised(void **state)
         { "CAF\xc3\x89.example.", "xn--caf-dma.example" },
         { "cafe\xcc\x81.example", "xn--caf-dma.example" }, /* combining */
         { "fa\xc3\x9f.de", "xn--fa-hia.de" }, /* not "fass.de": IDNA2008 */
-        { "b\xc3\xbc" "cher\xe3\x80\x82" "example", "xn--bcher-kva.example" },
+        { "b\xc3\xbc"
+          "cher\xe3\x80\x82"
+          "example",
+          "xn--bcher-kva.example" },
         { "[IPv6:2001:DB8::1]", "[ipv6:2001:db8::1]" },
         { "[1.2.3.4]", "[1.2.3.4]" },
         { "1.example", "1.example" },
@@ -253,8 +257,7 @@ static void domains_are_normalised(void **state)
         }
     }
     char normal[DOMAIN_TEXT_MAX + 1];
-    assert_false(
-        domain_normalize((struct text){ "a\0b", 3 }, normal, NULL));
+    assert_false(domain_normalize((struct text){ "a\0b", 3 }, normal, NULL));
     assert_false(
         domain_normalize((struct text){ "\xc3\xa9\0b", 4 }, normal, NULL));
 }

@@ -28,8 +28,7 @@ static int format;
 
 static bool check_hostname(const char *value, struct error *error)
 {
-    return !strchr(value, ' ') ||
-           error_set(error, "a host name has no blanks");
+    return !strchr(value, ' ') || error_set(error, "a host name has no blanks");
 }
 
 static bool check_trusted(const char *value, struct error *error)
@@ -38,35 +37,75 @@ static bool check_trusted(const char *value, struct error *error)
 }
 
 static const struct setting server_settings[] = {
-    { .section = "server", .key = "hostname", .type = SETTING_TEXT,
-      .value = &hostname, .initial = "localhost", .description = "Our name",
+    { .section = "server",
+      .key = "hostname",
+      .type = SETTING_TEXT,
+      .value = &hostname,
+      .initial = "localhost",
+      .description = "Our name",
       .check_value = check_hostname },
-    { .section = "server", .key = "workers", .type = SETTING_NUMBER,
-      .value = &workers, .initial = "2", .description = "Processes",
-      .minimum = 1, .maximum = 64 },
-    { .section = "server", .key = "offset", .type = SETTING_NUMBER,
-      .value = &offset, .initial = "0", .description = "Any number",
+    { .section = "server",
+      .key = "workers",
+      .type = SETTING_NUMBER,
+      .value = &workers,
+      .initial = "2",
+      .description = "Processes",
+      .minimum = 1,
+      .maximum = 64 },
+    { .section = "server",
+      .key = "offset",
+      .type = SETTING_NUMBER,
+      .value = &offset,
+      .initial = "0",
+      .description = "Any number",
       .minimum = -10 },
-    { .section = "server", .key = "memory", .type = SETTING_SIZE,
-      .value = &memory, .initial = "64 MB", .description = "Memory",
-      .minimum = 1024, .maximum = INT64_C(1) << 30 },
-    { .section = "server", .key = "timeout", .type = SETTING_SPAN,
-      .value = &timeout, .initial = "5 min", .description = "Patience" },
-    { .section = "server", .key = "strict", .type = SETTING_BOOLEAN,
-      .value = &is_strict, .initial = "off", .description = "Be strict" },
-    { .section = "server", .key = "trusted", .type = SETTING_LIST,
-      .value = &trusted, .initial = "", .description = "Ranges",
+    { .section = "server",
+      .key = "memory",
+      .type = SETTING_SIZE,
+      .value = &memory,
+      .initial = "64 MB",
+      .description = "Memory",
+      .minimum = 1024,
+      .maximum = INT64_C(1) << 30 },
+    { .section = "server",
+      .key = "timeout",
+      .type = SETTING_SPAN,
+      .value = &timeout,
+      .initial = "5 min",
+      .description = "Patience" },
+    { .section = "server",
+      .key = "strict",
+      .type = SETTING_BOOLEAN,
+      .value = &is_strict,
+      .initial = "off",
+      .description = "Be strict" },
+    { .section = "server",
+      .key = "trusted",
+      .type = SETTING_LIST,
+      .value = &trusted,
+      .initial = "",
+      .description = "Ranges",
       .check_value = check_trusted },
 };
 static const struct setting other_settings[] = {
-    { .section = "log", .key = "format", .type = SETTING_CHOICE,
-      .value = &format, .initial = "logfmt", .choices = "logfmt|json",
+    { .section = "log",
+      .key = "format",
+      .type = SETTING_CHOICE,
+      .value = &format,
+      .initial = "logfmt",
+      .choices = "logfmt|json",
       .description = "How a line looks" },
-    { .section = "database", .key = "password", .type = SETTING_TEXT,
-      .value = &password, .description = "The password",
+    { .section = "database",
+      .key = "password",
+      .type = SETTING_TEXT,
+      .value = &password,
+      .description = "The password",
       .is_secret = true },
-    { .section = "listen", .key = "*", .type = SETTING_LIST,
-      .value = &listeners, .initial = "smtp=*:25\nhttp=*:80",
+    { .section = "listen",
+      .key = "*",
+      .type = SETTING_LIST,
+      .value = &listeners,
+      .initial = "smtp=*:25\nhttp=*:80",
       .description = "NAME = ADDRESS:PORT",
       .check_value = check_trusted },
 };
@@ -155,8 +194,13 @@ static void spans_alone(void **state)
         const char *written;
         int64_t expected; /* -1: refused */
     } rows[] = {
-        { "250 ms", 250 }, { "2h", 7200000 }, { "0", 0 }, { "0 d", 0 },
-        { "5", -1 },       { "", -1 },        { "-1 s", -1 },
+        { "250 ms", 250 },
+        { "2h", 7200000 },
+        { "0", 0 },
+        { "0 d", 0 },
+        { "5", -1 },
+        { "", -1 },
+        { "-1 s", -1 },
         { "9223372036854775807 ms", INT64_MAX },
         { "9223372036854775808 ms", -1 },
     };
@@ -332,8 +376,10 @@ static void the_environment_comes_last(void **state)
     unsetenv("BATON_SERVER_HOSTNAM");
     setenv("BATON_SERVER_WORKERS", "none", 1);
     assert_false(config_load(*state, path, &error));
-    assert_memory_equal(error.text, "environment BATON_SERVER_WORKERS: "
-                                    "server.workers: expected", 58);
+    assert_memory_equal(error.text,
+                        "environment BATON_SERVER_WORKERS: "
+                        "server.workers: expected",
+                        58);
     setenv("BATON_SERVER_WORKERS", "1\n2", 1);
     assert_false(config_load(*state, path, &error));
     clearenv();
@@ -413,8 +459,7 @@ int main(void)
     int failed_count = 1;
     if (descriptor >= 0) {
         close(descriptor);
-        failed_count =
-            cmocka_run_group_tests(tests, set_up, tear_down);
+        failed_count = cmocka_run_group_tests(tests, set_up, tear_down);
         unlink(path);
     }
     return failed_count;

@@ -16,20 +16,22 @@
 /* A header with so many answers, rcode 0. */
 #define HEADER(answers) "\x12\x34\x81\x80\0\x01\0" answers "\0\0\0\0"
 /* The question "a.test MX"; its name stands at 12, "test" at 14. */
-#define QUESTION                                                               \
-    "\x01"                                                                     \
-    "A\x04"                                                                    \
+#define QUESTION \
+    "\x01"       \
+    "A\x04"      \
     "tEst\0\0\x0f\0\x01"
 #define PREFIX(answers) HEADER(answers) QUESTION
 /* A record of that name, up to its data; the first one's stand at 36. */
-#define RECORD(type, length)                                                   \
-    "\xc0\x0c\0" type "\0\x01\0\0\x0e\x10\0" length
+#define RECORD(type, length) "\xc0\x0c\0" type "\0\x01\0\0\x0e\x10\0" length
 
 struct bytes {
     const char *data;
     size_t length;
 };
-#define BYTES(s) { (s), sizeof(s) - 1 }
+#define BYTES(s)           \
+    {                      \
+        (s), sizeof(s) - 1 \
+    }
 
 /* A copy of exactly this size, so that the sanitizer sees every overrun. */
 static struct dns_packet open_copy(struct bytes bytes, char **out_copy)
@@ -43,11 +45,10 @@ static struct dns_packet open_copy(struct bytes bytes, char **out_copy)
 
 static void mx_records_are_read(void **state)
 {
-    static const struct bytes bytes = BYTES(
-        PREFIX("\x02") RECORD("\x0f", "\x06") "\x00\x0a\x01"
-                                              "M\xc0\x0c" RECORD("\x0f", "\x09")
-                                                  "\x01\x00\x04"
-                                                  "mail\xc0\x0e");
+    static const struct bytes bytes = BYTES(PREFIX("\x02") RECORD(
+        "\x0f", "\x06") "\x00\x0a\x01"
+                        "M\xc0\x0c" RECORD("\x0f", "\x09") "\x01\x00\x04"
+                                                           "mail\xc0\x0e");
     struct dns_record record;
     struct dns_mx mx;
     char *copy;
@@ -102,8 +103,7 @@ static const struct mx_case mx_cases[] = {
                                                   "a.b\0"),
       "a?b" },
     { "control and 8-bit bytes",
-      BYTES(PREFIX("\x01") RECORD("\x0f", "\x07") "\0\0\x03\r\xff \0"),
-      "???" },
+      BYTES(PREFIX("\x01") RECORD("\x0f", "\x07") "\0\0\x03\r\xff \0"), "???" },
     { "bytes behind the name",
       BYTES(PREFIX("\x01") RECORD("\x0f", "\x04") "\0\0\0\0"), NULL },
     { "a name longer than the data",
@@ -121,8 +121,8 @@ static const struct mx_case mx_cases[] = {
       BYTES(PREFIX("\x01") RECORD("\x0f", "\x04") "\0\0\xc0\x30"), NULL },
     { "a pointer past the end",
       BYTES(PREFIX("\x01") RECORD("\x0f", "\x04") "\0\0\xff\xff"), NULL },
-    { "half a pointer",
-      BYTES(PREFIX("\x01") RECORD("\x0f", "\x03") "\0\0\xc0"), NULL },
+    { "half a pointer", BYTES(PREFIX("\x01") RECORD("\x0f", "\x03") "\0\0\xc0"),
+      NULL },
     { "a label type of the future",
       BYTES(PREFIX("\x01") RECORD("\x0f", "\x04") "\0\0\x41\0"), NULL },
     { "a label past the end",
@@ -177,10 +177,9 @@ static void long_names_are_refused(void **state)
 
 static void every_cut_is_noticed(void **state)
 {
-    static const struct bytes bytes =
-        BYTES(PREFIX("\x02") RECORD("\x0f", "\x05") "\x00\x0a\x01"
-                                                    "m\0" RECORD("\x01", "\x04")
-                                                        "\xc0\x00\x02\x01");
+    static const struct bytes bytes = BYTES(PREFIX("\x02") RECORD(
+        "\x0f", "\x05") "\x00\x0a\x01"
+                        "m\0" RECORD("\x01", "\x04") "\xc0\x00\x02\x01");
     (void)state;
     for (size_t length = 0; length < bytes.length; length++) {
         struct dns_record record;
@@ -199,9 +198,9 @@ static void every_cut_is_noticed(void **state)
 
 static void other_classes_are_passed_over(void **state)
 {
-    static const struct bytes bytes = BYTES(
-        PREFIX("\x02") "\xc0\x0c\x00\x01\x00\x03\0\0\0\x05\0\x04"
-                       "abcd" RECORD("\x01", "\x04") "\xc0\x00\x02\x01");
+    static const struct bytes bytes =
+        BYTES(PREFIX("\x02") "\xc0\x0c\x00\x01\x00\x03\0\0\0\x05\0\x04"
+                             "abcd" RECORD("\x01", "\x04") "\xc0\x00\x02\x01");
     struct dns_record record;
     char *copy;
     (void)state;
@@ -217,8 +216,7 @@ static void arbitrary_bytes_are_survived(void **state)
     unsigned seed = 1;
     (void)state;
     for (int round = 0; round < 20000; round++) {
-        char bytes[96] =
-            PREFIX("\x03") RECORD("\x0f", "\x06");
+        char bytes[96] = PREFIX("\x03") RECORD("\x0f", "\x06");
         char *copy;
         for (size_t i = 12 + (size_t)(seed % 40); i < sizeof(bytes); i++) {
             seed = seed * 1103515245U + 12345U;

@@ -209,8 +209,8 @@ static int set_up(void **state)
     world.socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(world.socket, &address.socket.any, address.length),
                      0);
-    assert_int_equal(
-        getsockname(world.socket, &address.socket.any, &length), 0);
+    assert_int_equal(getsockname(world.socket, &address.socket.any, &length),
+                     0);
     world.port = network_address_port(&address);
     watch_start(&world.watch, world.loop, world.socket, WATCH_READ, on_query,
                 &world);
@@ -339,8 +339,7 @@ static void failures_are_told_apart(void **state)
     struct world *world = *state;
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         if (find_mx(world, cases[i].domain) != cases[i].status) {
-            fail_msg("%s: %s", cases[i].domain,
-                     dns_status_text(world->status));
+            fail_msg("%s: %s", cases[i].domain, dns_status_text(world->status));
         }
         assert_int_equal(world->count, 0);
     }
@@ -446,7 +445,10 @@ static void other_kinds_of_servers_are_accepted(void **state)
 }
 
 #define DNS_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-#define NAMED_TEST(n, f) { n, f, set_up, tear_down, NULL }
+#define NAMED_TEST(n, f)              \
+    {                                 \
+        n, f, set_up, tear_down, NULL \
+    }
 
 int main(void)
 {

@@ -42,10 +42,9 @@ static void base64_is_read_strictly(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
-        "Z",        "Zg",       "Zg=",      "Zh==",     "Zm9=",
-        "Zg==Zg==", "Zm9v\n",   " Zm9v",    "Zm9v=",    "====",
-        "=",        "Z===",     "Zm9vZg=a", "Zm9-",     "Zm9_",
-        "Zm9vZm9v!m9v", "Zm=v", "Zm\xc3v",
+        "Z",        "Zg",    "Zg=",   "Zh==",         "Zm9=", "Zg==Zg==",
+        "Zm9v\n",   " Zm9v", "Zm9v=", "====",         "=",    "Z===",
+        "Zm9vZg=a", "Zm9-",  "Zm9_",  "Zm9vZm9v!m9v", "Zm=v", "Zm\xc3v",
     };
     struct buffer buffer = { 0 };
     buffer_append_string(&buffer, "before");
@@ -65,9 +64,8 @@ static void digests_and_hexadecimal(void **state)
     struct buffer hex = { 0 };
     sha256(TEXT_LITERAL("abc"), digest);
     hex_encode((struct text){ (const char *)digest, sizeof(digest) }, &hex);
-    assert_string_equal(hex.data,
-                        "ba7816bf8f01cfea414140de5dae2223"
-                        "b00361a396177a9cb410ff61f20015ad");
+    assert_string_equal(hex.data, "ba7816bf8f01cfea414140de5dae2223"
+                                  "b00361a396177a9cb410ff61f20015ad");
     buffer_clear(&hex);
     sha256(text_of(""), digest);
     hex_encode((struct text){ (const char *)digest, 4 }, &hex);
@@ -90,10 +88,9 @@ static void json_strings(void **state)
 {
     (void)state;
     struct buffer json = { 0 };
-    json_append_string(&json, (struct text){ "a\"\\\n\0\xc3\xa9\xe2\x82\xac",
-                                             10 });
-    assert_string_equal(json.data,
-                        "\"a\\\"\\\\\\u000a\\u0000\\u00e9\\u20ac\"");
+    json_append_string(&json,
+                       (struct text){ "a\"\\\n\0\xc3\xa9\xe2\x82\xac", 10 });
+    assert_string_equal(json.data, "\"a\\\"\\\\\\u000a\\u0000\\u00e9\\u20ac\"");
     buffer_free(&json);
 }
 

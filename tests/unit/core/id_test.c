@@ -98,8 +98,7 @@ static void ids_are_read_from_text(void **state)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         int64_t id = -1;
-        assert_int_equal(id_parse(text_of(rows[i].text), &id),
-                         rows[i].id > 0);
+        assert_int_equal(id_parse(text_of(rows[i].text), &id), rows[i].id > 0);
         assert_true(id == rows[i].id);
     }
 }

@@ -72,9 +72,8 @@ static int tear_down(void **state)
 static void connect_client(struct world *world)
 {
     int client = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(client, &world->address.socket.any,
-                             world->address.length),
-                     0);
+    assert_int_equal(
+        connect(client, &world->address.socket.any, world->address.length), 0);
     world->clients[world->client_count++] = client;
 }
 

@@ -72,8 +72,7 @@ static void levels_are_kept_apart(void **state)
     log_configure(LOG_DEBUG, false);
     begin_capture();
     log_debug(NULL, "shown", "count=%d", 1);
-    assert_string_equal(end_capture(),
-                        "level=debug event=\"shown\" count=1\n");
+    assert_string_equal(end_capture(), "level=debug event=\"shown\" count=1\n");
 }
 
 static void a_value_cannot_forge_a_line(void **state)
@@ -88,9 +87,8 @@ static void a_value_cannot_forge_a_line(void **state)
     begin_capture();
     log_info(NULL, "reply", "reply=\"%s\"",
              log_quote(text_of("250 \"ok\" \\ \n")));
-    assert_string_equal(end_capture(),
-                        "level=info event=\"reply\" "
-                        "reply=\"250 \\\"ok\\\" \\\\ \\n\"\n");
+    assert_string_equal(end_capture(), "level=info event=\"reply\" "
+                                       "reply=\"250 \\\"ok\\\" \\\\ \\n\"\n");
 }
 
 static void a_cut_line_is_still_closed(void **state)

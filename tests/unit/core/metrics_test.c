@@ -96,18 +96,17 @@ static void lines_of_one_name_stand_together(void **state)
     struct buffer text = { 0 };
     metrics_print(&text);
     assert_string_equal(
-        text.data,
-        "# HELP baton_messages_total Messages \\\\ by\\noutcome\n"
-        "# TYPE baton_messages_total counter\n"
-        "baton_messages_total{outcome=\"accepted\"} 1110\n"
-        "baton_messages_total{outcome=\"refused\"} 0\n"
-        "baton_messages_total{outcome=\"late\"} 0\n"
-        "# HELP baton_sessions Open sessions\n"
-        "# TYPE baton_sessions gauge\n"
-        "baton_sessions 103\n"
-        "# HELP baton_attempts_total Attempts\n"
-        "# TYPE baton_attempts_total counter\n"
-        "baton_attempts_total 0\n");
+        text.data, "# HELP baton_messages_total Messages \\\\ by\\noutcome\n"
+                   "# TYPE baton_messages_total counter\n"
+                   "baton_messages_total{outcome=\"accepted\"} 1110\n"
+                   "baton_messages_total{outcome=\"refused\"} 0\n"
+                   "baton_messages_total{outcome=\"late\"} 0\n"
+                   "# HELP baton_sessions Open sessions\n"
+                   "# TYPE baton_sessions gauge\n"
+                   "baton_sessions 103\n"
+                   "# HELP baton_attempts_total Attempts\n"
+                   "# TYPE baton_attempts_total counter\n"
+                   "baton_attempts_total 0\n");
     buffer_free(&text);
 }
 

@@ -203,27 +203,48 @@ static void special_addresses(void **state)
         const char *address;
         bool is_special;
     } rows[] = {
-        { "0.0.0.0", true },       { "10.1.2.3", true },
-        { "100.64.0.1", true },    { "100.127.255.255", true },
-        { "100.128.0.1", false },  { "127.0.0.1", true },
-        { "169.254.169.254", true }, { "172.15.255.255", false },
-        { "172.16.0.1", true },    { "172.32.0.1", false },
-        { "192.0.2.1", true },     { "192.168.1.1", true },
-        { "192.169.1.1", false },  { "198.18.0.1", true },
-        { "198.20.0.1", false },   { "198.51.100.1", true },
-        { "203.0.113.1", true },   { "224.0.0.1", true },
-        { "255.255.255.255", true }, { "8.8.8.8", false },
-        { "1.1.1.1", false },      { "::", true },
-        { "::1", true },           { "::7f00:1", true },
-        { "::ffff:127.0.0.1", true }, { "::ffff:8.8.8.8", false },
-        { "64:ff9b::8.8.8.8", false }, { "64:ff9b::10.0.0.1", true },
-        { "100::1", true },        { "2001::1", true },
-        { "2001:db8::1", true },   { "2001:4860:4860::8888", false },
-        { "2002:0a00:0001::1", true }, { "2002:0808:0808::1", false },
-        { "2a00:1450::1", false }, { "3fff::1", true },
-        { "3ffe::1", false },      { "fc00::1", true },
-        { "fdff::1", true },       { "fe80::1", true },
-        { "fec0::1", true },       { "ff02::1", true },
+        { "0.0.0.0", true },
+        { "10.1.2.3", true },
+        { "100.64.0.1", true },
+        { "100.127.255.255", true },
+        { "100.128.0.1", false },
+        { "127.0.0.1", true },
+        { "169.254.169.254", true },
+        { "172.15.255.255", false },
+        { "172.16.0.1", true },
+        { "172.32.0.1", false },
+        { "192.0.2.1", true },
+        { "192.168.1.1", true },
+        { "192.169.1.1", false },
+        { "198.18.0.1", true },
+        { "198.20.0.1", false },
+        { "198.51.100.1", true },
+        { "203.0.113.1", true },
+        { "224.0.0.1", true },
+        { "255.255.255.255", true },
+        { "8.8.8.8", false },
+        { "1.1.1.1", false },
+        { "::", true },
+        { "::1", true },
+        { "::7f00:1", true },
+        { "::ffff:127.0.0.1", true },
+        { "::ffff:8.8.8.8", false },
+        { "64:ff9b::8.8.8.8", false },
+        { "64:ff9b::10.0.0.1", true },
+        { "100::1", true },
+        { "2001::1", true },
+        { "2001:db8::1", true },
+        { "2001:4860:4860::8888", false },
+        { "2002:0a00:0001::1", true },
+        { "2002:0808:0808::1", false },
+        { "2a00:1450::1", false },
+        { "3fff::1", true },
+        { "3ffe::1", false },
+        { "fc00::1", true },
+        { "fdff::1", true },
+        { "fe80::1", true },
+        { "fec0::1", true },
+        { "ff02::1", true },
         { "4000::1", true },
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
@@ -267,8 +288,8 @@ static void a_client_is_an_address_or_a_64(void **state)
         assert_true(network_address_parse(text_of(rows[i].b), 2, &b));
         size_t a_length = network_address_client_key(&a, a_key);
         size_t b_length = network_address_client_key(&b, b_key);
-        bool is_same = a_length == b_length &&
-                       memcmp(a_key, b_key, a_length) == 0;
+        bool is_same =
+            a_length == b_length && memcmp(a_key, b_key, a_length) == 0;
         if (is_same != rows[i].is_same) {
             fail_msg("%s and %s", rows[i].a, rows[i].b);
         }

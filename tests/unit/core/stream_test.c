@@ -162,16 +162,16 @@ static int accept_raw(struct world *world)
 static int connect_raw(struct world *world)
 {
     int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(descriptor, &world->address.socket.any,
-                             world->address.length),
-                     0);
+    assert_int_equal(
+        connect(descriptor, &world->address.socket.any, world->address.length),
+        0);
     return descriptor;
 }
 
 static void serve(struct world *world)
 {
-    world->server.stream = stream_accept(world->loop, accept_raw(world),
-                                         &handler, &world->server);
+    world->server.stream =
+        stream_accept(world->loop, accept_raw(world), &handler, &world->server);
 }
 
 static void start_client(struct world *world)
@@ -190,8 +190,8 @@ static void use_tls(struct world *world, enum tls_verify verify,
                     const char *ca_path)
 {
     struct error error;
-    world->server_tls = tls_server_context_create(
-        certificate.certificate_path, certificate.key_path, &error);
+    world->server_tls = tls_server_context_create(certificate.certificate_path,
+                                                  certificate.key_path, &error);
     assert_non_null(world->server_tls);
     world->client_tls = tls_client_context_create(verify, ca_path, &error);
     assert_non_null(world->client_tls);
@@ -285,9 +285,8 @@ static void bytes_pass_both_ways(void **state)
     assert_int_equal(stream_output_length(world->client.stream), 0);
     assert_true(network_address_equal(stream_peer(world->client.stream),
                                       stream_local(world->server.stream)));
-    assert_int_equal(
-        network_address_port(stream_local(world->client.stream)),
-        network_address_port(stream_peer(world->server.stream)));
+    assert_int_equal(network_address_port(stream_local(world->client.stream)),
+                     network_address_port(stream_peer(world->server.stream)));
     assert_string_equal(
         network_address_text(stream_peer(world->server.stream), text),
         "127.0.0.1");
@@ -861,8 +860,8 @@ static void wrong_files_are_explained(void **state)
     assert_null(tls_server_context_create(certificate.certificate_path,
                                           "/nowhere/key.pem", &error));
     assert_non_null(strstr(error.text, "/nowhere/key.pem"));
-    assert_null(tls_client_context_create(TLS_VERIFY_NAME, "/nowhere/ca.pem",
-                                          &error));
+    assert_null(
+        tls_client_context_create(TLS_VERIFY_NAME, "/nowhere/ca.pem", &error));
     assert_non_null(strstr(error.text, "/nowhere/ca.pem"));
     assert_true(test_certificate_make(&other, "other.example"));
     assert_null(tls_server_context_create(certificate.certificate_path,
@@ -890,7 +889,10 @@ static int remove_files(void **state)
 }
 
 #define STREAM_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-#define NAMED_TEST(n, f) { n, f, set_up, tear_down, NULL }
+#define NAMED_TEST(n, f)              \
+    {                                 \
+        n, f, set_up, tear_down, NULL \
+    }
 
 int main(void)
 {

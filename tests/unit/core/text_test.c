@@ -112,8 +112,7 @@ static void utf8_is_read_strictly(void **state)
         { "\xff", false },
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        assert_int_equal(text_is_utf8(text_of(rows[i].text)),
-                         rows[i].is_right);
+        assert_int_equal(text_is_utf8(text_of(rows[i].text)), rows[i].is_right);
     }
     assert_true(text_has_8bit(TEXT_LITERAL("a\xc3")));
     assert_false(text_has_8bit(TEXT_LITERAL("a~")));
@@ -130,8 +129,7 @@ static void ascii_classes(void **state)
         assert_int_equal(ascii_is_digit(byte), is_digit);
         assert_int_equal(ascii_is_alnum(byte),
                          is_digit || is_upper || is_lower);
-        assert_int_equal(ascii_lower(byte),
-                         is_upper ? (char)(i + 32) : byte);
+        assert_int_equal(ascii_lower(byte), is_upper ? (char)(i + 32) : byte);
     }
 }
 

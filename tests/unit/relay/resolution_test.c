@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tests of relay/resolution.c with a DNS made of a table: the three functions of
- * core/dns.h that it calls are defined here.
+ * Tests of relay/resolution.c with a DNS made of a table: the three functions
+ * of core/dns.h that it calls are defined here.
  */
 #include "relay/resolution.h"
 
@@ -48,10 +48,14 @@ static const struct {
     const char *host;
     const char *address;
 } address_rows[] = {
-    { "a.two.test", "198.41.0.4" },     { "a.two.test", "2001:500:200::b" },
-    { "b.two.test", "199.9.14.201" },   { "bare.test", "192.33.4.12" },
-    { "localhost.test", "127.0.0.1" },  { "mapped.host.test", "::ffff:10.0.0.1" },
-    { "private.host.test", "10.1.2.3" }, { "hop.test", "10.1.2.3" },
+    { "a.two.test", "198.41.0.4" },
+    { "a.two.test", "2001:500:200::b" },
+    { "b.two.test", "199.9.14.201" },
+    { "bare.test", "192.33.4.12" },
+    { "localhost.test", "127.0.0.1" },
+    { "mapped.host.test", "::ffff:10.0.0.1" },
+    { "private.host.test", "10.1.2.3" },
+    { "hop.test", "10.1.2.3" },
 };
 
 struct dns_lookup {
@@ -162,9 +166,9 @@ static void on_done(void *owner, const struct resolution_result *result)
         return;
     }
     for (size_t i = 0; i < result->host_count; i++) {
-        buffer_printf(&hosts, "%s%s", i > 0 ? " " : "",
-                      network_address_text_with_port(
-                          &result->hosts[i].address, address));
+        buffer_printf(
+            &hosts, "%s%s", i > 0 ? " " : "",
+            network_address_text_with_port(&result->hosts[i].address, address));
     }
     (void)snprintf(answer->hosts, sizeof(answer->hosts), "%s", hosts.data);
     (void)snprintf(answer->key, sizeof(answer->key), "%s", result->site_key);
@@ -210,8 +214,7 @@ static void hosts_are_found(void **state)
         const char *name;
         const char *hosts;
     } cases[] = {
-        { "two.test",
-          "198.41.0.4:25 [2001:500:200::b]:25 199.9.14.201:25" },
+        { "two.test", "198.41.0.4:25 [2001:500:200::b]:25 199.9.14.201:25" },
         { "bare.test", "192.33.4.12:25" },
         { "mixed.test", "199.9.14.201:25" },
         { "backup.test", "198.41.0.4:25 [2001:500:200::b]:25" },

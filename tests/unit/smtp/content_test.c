@@ -12,7 +12,10 @@
 
 #include "core/memory.h"
 
-#define BYTES(s) { (s), sizeof(s) - 1 }
+#define BYTES(s)           \
+    {                      \
+        (s), sizeof(s) - 1 \
+    }
 #define BEHIND "NOOP\r\n" /* must stay untouched behind the end */
 
 /* By DATA: what comes, up to and with its end, and what is kept. */
@@ -119,7 +122,8 @@ static const struct chunk_row {
     { { BYTES("a\r"), BYTES("b") }, CONTENT_BARE_CR, BYTES("") },
     { { BYTES("a\r") }, CONTENT_BARE_CR, BYTES("") },
     { { BYTES("a"), BYTES("\nb") }, CONTENT_BARE_LF, BYTES("") },
-    { { BYTES("\r\n.\r\n"), BYTES("..x\r\n") }, CONTENT_GOOD,
+    { { BYTES("\r\n.\r\n"), BYTES("..x\r\n") },
+      CONTENT_GOOD,
       BYTES("\r\n.\r\n..x\r\n") },
 };
 
@@ -192,12 +196,10 @@ static void eight_bit_is_noticed_anywhere(void **state)
         memset(line, 'x', 40);
         memcpy(line + 40, "\r\n", 2);
         content_start(&content, true, 1000);
-        (void)content_scan(&content, (struct text){ line, 42 }, &kept,
-                           &is_end);
+        (void)content_scan(&content, (struct text){ line, 42 }, &kept, &is_end);
         assert_false(content.has_8bit);
         line[i] = '\xe4';
-        (void)content_scan(&content, (struct text){ line, 42 }, &kept,
-                           &is_end);
+        (void)content_scan(&content, (struct text){ line, 42 }, &kept, &is_end);
         assert_true(content.has_8bit);
         buffer_free(&kept);
     }
@@ -213,8 +215,8 @@ int main(void)
           NULL, NULL, NULL },
         { "E5: too large content is followed to its end",
           too_large_content_is_followed_to_its_end, NULL, NULL, NULL },
-        { "E5: dots taken out do not count", dots_taken_out_do_not_count,
-          NULL, NULL, NULL },
+        { "E5: dots taken out do not count", dots_taken_out_do_not_count, NULL,
+          NULL, NULL },
         cmocka_unit_test(eight_bit_is_noticed_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

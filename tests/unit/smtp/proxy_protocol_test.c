@@ -13,7 +13,10 @@
 
 #include "core/memory.h"
 
-#define BYTES(s) { (s), sizeof(s) - 1 }
+#define BYTES(s)           \
+    {                      \
+        (s), sizeof(s) - 1 \
+    }
 #define V2 "\r\n\r\n\0\r\nQUIT\n"
 
 static const struct header_row {
@@ -23,19 +26,17 @@ static const struct header_row {
 } rows[] = {
     { BYTES("PROXY TCP4 203.0.113.9 192.0.2.1 56324 25\r\n"), PROXY_COMPLETE,
       "203.0.113.9:56324" },
-    { BYTES("PROXY TCP6 2001:db8::9 2001:db8::1 56324 25\r\n"),
-      PROXY_COMPLETE, "[2001:db8::9]:56324" },
+    { BYTES("PROXY TCP6 2001:db8::9 2001:db8::1 56324 25\r\n"), PROXY_COMPLETE,
+      "[2001:db8::9]:56324" },
     { BYTES("PROXY UNKNOWN\r\n"), PROXY_COMPLETE, NULL },
-    { BYTES("PROXY UNKNOWN ffff:f::1 ffff::2 65535 65535\r\n"),
-      PROXY_COMPLETE, NULL },
+    { BYTES("PROXY UNKNOWN ffff:f::1 ffff::2 65535 65535\r\n"), PROXY_COMPLETE,
+      NULL },
     { BYTES("PROXY TCP4 203.0.113.9 192.0.2.1 56324\r\n"), PROXY_BAD, NULL },
     { BYTES("PROXY TCP4 203.0.113.9 192.0.2.1 56324 25 1\r\n"), PROXY_BAD,
       NULL },
-    { BYTES("PROXY TCP4 203.0.113.9 192.0.2.1 99999 25\r\n"), PROXY_BAD,
-      NULL },
+    { BYTES("PROXY TCP4 203.0.113.9 192.0.2.1 99999 25\r\n"), PROXY_BAD, NULL },
     { BYTES("PROXY TCP4 2001:db8::9 2001:db8::1 1 25\r\n"), PROXY_BAD, NULL },
-    { BYTES("PROXY TCP5 203.0.113.9 192.0.2.1 56324 25\r\n"), PROXY_BAD,
-      NULL },
+    { BYTES("PROXY TCP5 203.0.113.9 192.0.2.1 56324 25\r\n"), PROXY_BAD, NULL },
     { BYTES("PROXY TCP4 203.0.113.9 192.0.2.1 56324 25\n"), PROXY_BAD, NULL },
     { BYTES("EHLO client.example\r\n"), PROXY_BAD, NULL },
     { BYTES(V2 "\x21\x11\0\x0c\xcb\0\x71\x09\xc0\0\x02\x01\xdc\x04\0\x19"),
@@ -68,8 +69,7 @@ static void check_row(const struct header_row *row)
     assert_int_equal(header.is_local, row->source == NULL);
     if (row->source != NULL) {
         assert_string_equal(
-            network_address_text_with_port(&header.source, text),
-            row->source);
+            network_address_text_with_port(&header.source, text), row->source);
     }
 }
 
@@ -98,8 +98,8 @@ static void reading_as_wanted_never_goes_too_far(void **state)
         while (progress == PROXY_MORE) {
             assert_true(wanted > have);
             assert_true(row_is_bad_or_fits(&rows[i], wanted));
-            have = wanted < rows[i].input.length ? wanted
-                                                 : rows[i].input.length;
+            have =
+                wanted < rows[i].input.length ? wanted : rows[i].input.length;
             progress = proxy_header_parse(text_slice(rows[i].input, 0, have),
                                           &header, &wanted);
         }

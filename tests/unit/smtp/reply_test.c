@@ -28,12 +28,21 @@ static const struct reading readings[] = {
     { { "250-a", "250-b", "250 c" }, REPLY_COMPLETE, 250, "", "a\nb\nc" },
     { { "250-a", "250" }, REPLY_COMPLETE, 250, "", "a\n" },
     { { "550-5.7.1 first", "550 5.7.1 second" },
-      REPLY_COMPLETE, 550, "5.7.1", "first\nsecond" },
+      REPLY_COMPLETE,
+      550,
+      "5.7.1",
+      "first\nsecond" },
     { { "550-5.7.1 first", "550 5.7.2 second" },
-      REPLY_COMPLETE, 550, "5.7.1", "first\n5.7.2 second" },
+      REPLY_COMPLETE,
+      550,
+      "5.7.1",
+      "first\n5.7.2 second" },
     { { "550 5.1.1" }, REPLY_COMPLETE, 550, "5.1.1", "" },
     { { "550 4.1.1 other class" },
-      REPLY_COMPLETE, 550, "", "4.1.1 other class" },
+      REPLY_COMPLETE,
+      550,
+      "",
+      "4.1.1 other class" },
     { { "550 5.1.1234 x" }, REPLY_COMPLETE, 550, "", "5.1.1234 x" },
     { { "550 5.1. x" }, REPLY_COMPLETE, 550, "", "5.1. x" },
     { { "550 5.7.1: x" }, REPLY_COMPLETE, 550, "", "5.7.1: x" },
@@ -114,8 +123,7 @@ static void replies_go_over_the_wire_as_lines(void **state)
     (void)state;
     smtp_reply_set(&reply, 550, "5.1.1", "first\nsecond");
     smtp_reply_append_wire(&reply, &wire);
-    assert_string_equal(wire.data,
-                        "550-5.1.1 first\r\n550 5.1.1 second\r\n");
+    assert_string_equal(wire.data, "550-5.1.1 first\r\n550 5.1.1 second\r\n");
     buffer_clear(&wire);
     smtp_reply_set(&reply, 354, "", "Go");
     smtp_reply_append_wire(&reply, &wire);
@@ -146,8 +154,7 @@ static void no_line_on_the_wire_is_over_long(void **state)
     while (text_split(&rest, '\n', &line)) {
         assert_true(line.length + 1 <= 512);
         assert_int_equal(line.data[line.length - 1], '\r');
-        (void)smtp_reply_read(&reader,
-                              text_slice(line, 0, line.length - 1));
+        (void)smtp_reply_read(&reader, text_slice(line, 0, line.length - 1));
         count++;
     }
     assert_int_equal(count, 3);
@@ -158,8 +165,7 @@ static void no_line_on_the_wire_is_over_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        { "S15: lines become a reply", lines_become_a_reply, NULL, NULL,
-          NULL },
+        { "S15: lines become a reply", lines_become_a_reply, NULL, NULL, NULL },
         { "S15: endless replies end", endless_replies_end, NULL, NULL, NULL },
         cmocka_unit_test(replies_are_printed_in_one_line),
         cmocka_unit_test(replies_go_over_the_wire_as_lines),

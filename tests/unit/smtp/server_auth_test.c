@@ -116,8 +116,7 @@ static void input_waits_for_the_verdict(void **state)
     harness_say_hello(harness);
     harness_exchange(harness, "AUTH PLAIN " PLAIN_WRONG "\r\n" MAIL "NOOP\r\n",
                      "535 5.7.8|530 5.7.0|250 ");
-    harness_exchange(harness,
-                     "AUTH PLAIN " PLAIN_RIGHT "\r\n" MAIL "NOOP\r\n",
+    harness_exchange(harness, "AUTH PLAIN " PLAIN_RIGHT "\r\n" MAIL "NOOP\r\n",
                      "235 2.7.0|250 2.1.0|250 ");
 }
 
@@ -198,8 +197,7 @@ static void client_leaves_during_the_penalty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVER_TEST("A5: mistakes have their codes",
-                    mistakes_have_their_codes),
+        SERVER_TEST("A5: mistakes have their codes", mistakes_have_their_codes),
         SERVER_TEST("A5: not inside a transaction", not_inside_a_transaction),
         SERVER_TEST("A4: not in clear", not_in_clear),
         SERVER_TEST("A5: logins succeed", logins_succeed),

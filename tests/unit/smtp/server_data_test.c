@@ -9,7 +9,10 @@
 #define ENVELOPE MAIL RCPT
 #define EVIL "MAIL FROM:<evil@a.example>\r\n"
 
-#define BYTES(s) { (s), sizeof(s) - 1 }
+#define BYTES(s)           \
+    {                      \
+        (s), sizeof(s) - 1 \
+    }
 
 /* Endings that are none, each with what a receiver that is fooled would take
  * for commands, and then the true end. */
@@ -36,8 +39,7 @@ static void smuggled_endings_end_nothing(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(smuggling); i++) {
         for (size_t cut = 1; cut <= smuggling[i].length; cut++) {
             harness->bytes_per_write = 0;
-            harness_exchange(harness, ENVELOPE "DATA\r\n",
-                             "250 |250 |354 ");
+            harness_exchange(harness, ENVELOPE "DATA\r\n", "250 |250 |354 ");
             harness->bytes_per_write = cut;
             harness_send(harness, smuggling[i]);
             harness_expect(harness, "550 5.6.0");
@@ -115,8 +117,7 @@ static const struct dialogue {
     { "BDAT 3\r\na\r\nRSET\r\nBDAT 6 LAST\r\nNOOP\r\n",
       "250 2.0.0 3|250 2.0.0|503 5.5.1", NULL },
     { "RSET\r\nBDAT 6 LAST\r\nNOOP\r\n", "250 2.0.0|503 5.5.1", NULL },
-    { "RSET\r\n" MAIL "BDAT 6 LAST\r\nNOOP\r\n", "250 |250 |503 5.5.1",
-      NULL },
+    { "RSET\r\n" MAIL "BDAT 6 LAST\r\nNOOP\r\n", "250 |250 |503 5.5.1", NULL },
     { "RSET\r\n" MAIL "RCPT TO:<b@refused.example>\r\n"
       "BDAT 6 LAST\r\nNOOP\r\n",
       "250 |250 |550 |554 5.5.1", NULL },
@@ -337,8 +338,7 @@ int main(void)
                     absurd_chunks_end_the_session),
         SERVER_TEST("E2 E5: too large messages are discarded",
                     too_large_messages_are_discarded),
-        SERVER_TEST("large messages arrive whole",
-                    large_messages_arrive_whole),
+        SERVER_TEST("large messages arrive whole", large_messages_arrive_whole),
         SERVER_TEST("F13: content waits for memory", content_waits_for_memory),
         SERVER_TEST("F13: memory is given back when a client leaves",
                     memory_is_given_back_when_a_client_leaves),

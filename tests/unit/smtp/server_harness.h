@@ -135,8 +135,8 @@ static inline void harness_on_authenticate(void *client, const char *user,
     } else if (strcmp(user, "throttled") == 0) {
         harness->verdict = AUTH_THROTTLED;
     } else {
-        harness->verdict = strcmp(password, "secret") == 0 ? AUTH_ACCEPTED
-                                                           : AUTH_REFUSED;
+        harness->verdict =
+            strcmp(password, "secret") == 0 ? AUTH_ACCEPTED : AUTH_REFUSED;
     }
     if (harness->answers_later) {
         loop_post(harness->loop, harness_answer_auth, harness);
@@ -156,10 +156,9 @@ static inline void harness_on_mail(void *client,
     }
 }
 
-static inline void
-harness_on_recipient(void *client, const struct smtp_transaction *transaction,
-                     const struct smtp_recipient *recipient,
-                     struct smtp_reply *out_reply)
+static inline void harness_on_recipient(
+    void *client, const struct smtp_transaction *transaction,
+    const struct smtp_recipient *recipient, struct smtp_reply *out_reply)
 {
     (void)client;
     (void)transaction;
@@ -382,8 +381,7 @@ static inline char *harness_take_reply(struct harness *harness)
 
 /* Expect the next replies: "250 2.1.0|354 ", each the beginning of one. "!" is
  * the end of the connection. */
-static inline void harness_expect(struct harness *harness,
-                                  const char *expected)
+static inline void harness_expect(struct harness *harness, const char *expected)
 {
     struct text rest = text_of(expected);
     struct text beginning;
@@ -436,8 +434,8 @@ static inline void harness_connect_from(struct harness *harness,
     harness->is_closed = false;
     harness->has_tls = false;
     harness->wants_tls = false;
-    harness->client = stream_accept(harness->loop, pair[1],
-                                    &harness_client_events, harness);
+    harness->client =
+        stream_accept(harness->loop, pair[1], &harness_client_events, harness);
     smtp_server_accept(harness->server, pair[0], &address, &harness->policy);
 }
 
@@ -529,9 +527,9 @@ static inline int harness_tear_down(void **state)
     return 0;
 }
 
-#define SERVER_TEST(name, f)                                                   \
-    {                                                                          \
-        (name), (f), harness_set_up, harness_tear_down, NULL                   \
+#define SERVER_TEST(name, f)                                 \
+    {                                                        \
+        (name), (f), harness_set_up, harness_tear_down, NULL \
     }
 
 #endif

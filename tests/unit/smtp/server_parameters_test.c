@@ -13,8 +13,8 @@
 #include "core/config.h"
 #include "core/memory.h"
 
-#define HUNDRED                                                                \
-    "0123456789012345678901234567890123456789012345678901234567890123456789"   \
+#define HUNDRED                                                              \
+    "0123456789012345678901234567890123456789012345678901234567890123456789" \
     "012345678901234567890123456789"
 
 static const struct mail_row {
@@ -62,13 +62,16 @@ static const struct rcpt_row {
 } rcpt_rows[] = {
     { "", 0, 0, NULL },
     { "NOTIFY=NEVER", 0, DSN_NOTIFY_NEVER, NULL },
-    { "NOTIFY=success,Delay", 0, DSN_NOTIFY_SUCCESS | DSN_NOTIFY_DELAY,
-      NULL },
+    { "NOTIFY=success,Delay", 0, DSN_NOTIFY_SUCCESS | DSN_NOTIFY_DELAY, NULL },
     { "NOTIFY=FAILURE ORCPT=rfc822;Bob+40Home@Example.com", 0,
       DSN_NOTIFY_FAILURE, "rfc822;Bob+40Home@Example.com" },
     { "ORCPT=utf-8;bob", 0, 0, "utf-8;bob" },
-    { "ORCPT=utf-8;b\xc3\xb6" "b", 501, 0, NULL }, /* without SMTPUTF8 */
-    { "ORCPT=rfc822;b\xc3\xb6" "b", 501, 0, NULL },
+    { "ORCPT=utf-8;b\xc3\xb6"
+      "b",
+      501, 0, NULL }, /* without SMTPUTF8 */
+    { "ORCPT=rfc822;b\xc3\xb6"
+      "b",
+      501, 0, NULL },
     { "NOTIFY=", 501, 0, NULL },
     { "NOTIFY=NEVER,SUCCESS", 501, 0, NULL },
     { "NOTIFY=SUCCESS,", 501, 0, NULL },
@@ -159,8 +162,8 @@ static int load_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        { "E5 E8: parameters of MAIL are read", mail_parameters_are_read,
-          NULL, NULL, NULL },
+        { "E5 E8: parameters of MAIL are read", mail_parameters_are_read, NULL,
+          NULL, NULL },
         { "E8: parameters of MAIL are kept", mail_parameters_are_kept, NULL,
           NULL, NULL },
         { "E8: parameters of RCPT are read", rcpt_parameters_are_read, NULL,

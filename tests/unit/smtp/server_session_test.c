@@ -130,9 +130,9 @@ static void pipelined_commands_are_answered_in_order(void **state)
     harness_exchange(
         harness,
         MAIL RCPT "RCPT TO:<b@refused.example>\r\n"
-             "RCPT TO:<c@later.example>\r\n" RCPT "DATA\r\n"
-             "Subject: x\r\n\r\nbody\r\n.\r\n" MAIL
-             "RCPT TO:<b@refused.example>\r\nDATA\r\nNOOP\r\nQUIT\r\n",
+                  "RCPT TO:<c@later.example>\r\n" RCPT "DATA\r\n"
+                  "Subject: x\r\n\r\nbody\r\n.\r\n" MAIL
+                  "RCPT TO:<b@refused.example>\r\nDATA\r\nNOOP\r\nQUIT\r\n",
         "250 2.1.0|250 2.1.5|550 5.1.1|451 4|250 2.1.5|354 |250 2.0.0|"
         "250 2.1.0|550 5.1.1|554 5.5.1|250 2.0.0|221 2.0.0|!");
     assert_int_equal(harness->message_count, 1);
@@ -366,8 +366,7 @@ static void client_leaves_while_its_message_is_pending(void **state)
 
 static bool has_all_noop_replies(struct harness *harness)
 {
-    return harness->received.length ==
-           NOOP_COUNT * (sizeof(NOOP_REPLY) - 1);
+    return harness->received.length == NOOP_COUNT * (sizeof(NOOP_REPLY) - 1);
 }
 
 /* A client that reads slowly gets its replies as it reads. */
@@ -396,11 +395,9 @@ static void make_tls(struct tls_pair *out_pair)
 {
     struct error error;
     assert_true(test_certificate_make(&out_pair->files, HARNESS_HOST));
-    out_pair->server =
-        tls_server_context_create(out_pair->files.certificate_path,
-                                  out_pair->files.key_path, &error);
-    out_pair->client = tls_client_context_create(TLS_VERIFY_NONE, NULL,
-                                                 &error);
+    out_pair->server = tls_server_context_create(
+        out_pair->files.certificate_path, out_pair->files.key_path, &error);
+    out_pair->client = tls_client_context_create(TLS_VERIFY_NONE, NULL, &error);
     assert_non_null(out_pair->server);
     assert_non_null(out_pair->client);
 }
@@ -498,8 +495,7 @@ static void implicit_tls_begins_with_the_handshake(void **state)
     /* Behind PROXY: the handshake follows the header in one segment. */
     harness->policy.proxy_protocol = true;
     harness_connect(harness);
-    stream_printf(harness->client,
-                  "PROXY TCP4 198.51.100.7 192.0.2.1 5 6\r\n");
+    stream_printf(harness->client, "PROXY TCP4 198.51.100.7 192.0.2.1 5 6\r\n");
     harness_start_tls(harness, pair.client);
     harness_expect(harness, "220 mx.example ESMTP Baton");
     free_tls(&pair);

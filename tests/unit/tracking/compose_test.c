@@ -78,11 +78,10 @@ static void copy(struct arena *arena, struct text message, bool to_7bit,
     struct text *pieces;
     size_t count;
     struct error error = { "" };
-    bool is_copied =
-        to_7bit ? compose_copy_7bit(TEXT_LITERAL(TRACE), message, arena,
-                                    &pieces, &count, &error)
-                : compose_copy(TEXT_LITERAL(TRACE), message, arena, &pieces,
-                               &count, &error);
+    bool is_copied = to_7bit ? compose_copy_7bit(TEXT_LITERAL(TRACE), message,
+                                                 arena, &pieces, &count, &error)
+                             : compose_copy(TEXT_LITERAL(TRACE), message, arena,
+                                            &pieces, &count, &error);
     if (!is_copied) {
         fail_msg("%s", error.text);
     }
@@ -145,8 +144,8 @@ static const struct verdict {
     { "From: a@b\r\nFrom: a@b\r\n\r\n", false, 550, "5.6.0", "2 From" },
     { "From: a@b\r\nSubject: x\r\nSUBJECT: y\r\n\r\n", false, 550, "5.6.0",
       "2 Subject" },
-    { "From: a@b\r\nContent-Type: x/y\r\nContent-type: x/z\r\n\r\n", false,
-      550, "5.6.0", "2 Content-Type" },
+    { "From: a@b\r\nContent-Type: x/y\r\nContent-type: x/z\r\n\r\n", false, 550,
+      "5.6.0", "2 Content-Type" },
     { "From: a@b, c@d\r\n\r\n", false, 0, "", "" },
     { "From: nobody\r\n\r\n", false, 550, "5.6.0", "local@domain" },
     { "From: nobody:;\r\n\r\n", false, 550, "5.6.0", "no address" },
@@ -269,8 +268,8 @@ static void copies_are_spans(void **state)
     struct text *pieces;
     size_t count;
     struct error error;
-    assert_true(compose_copy(TEXT_LITERAL(""), message, *state, &pieces,
-                             &count, &error));
+    assert_true(compose_copy(TEXT_LITERAL(""), message, *state, &pieces, &count,
+                             &error));
     assert_int_equal(count, 2);
     assert_ptr_equal(pieces[0].data, message.data);
     assert_ptr_equal(pieces[1].data,
@@ -313,8 +312,8 @@ static void long_parts_are_encoded(void **state)
 static void a_long_message_is_encoded(void **state)
 {
     char *x = repeat(*state, "x", 1500);
-    char *message = arena_printf(
-        *state, "Bcc: z@z\r\nFrom: a@b\r\n\r\n%s\r\n", x);
+    char *message =
+        arena_printf(*state, "Bcc: z@z\r\nFrom: a@b\r\n\r\n%s\r\n", x);
     struct buffer bytes = { 0 };
     copy(*state, text_of(message), false, &bytes);
     static const char head[] = TRACE "From: a@b\r\nMIME-Version: 1.0\r\n"
@@ -328,8 +327,7 @@ static void a_long_message_is_encoded(void **state)
                            "Content-Type: image/x\r\n\r\n%s\r\n",
                            x);
     copy(*state, text_of(message), false, &bytes);
-    assert_null(strstr(strstr(bytes.data, "MIME-Version") + 1,
-                       "MIME-Version"));
+    assert_null(strstr(strstr(bytes.data, "MIME-Version") + 1, "MIME-Version"));
     assert_non_null(strstr(bytes.data, "base64\r\n\r\neHh4"));
     assert_true(text_ends_with_ignoring_case(buffer_text(&bytes), "=\r\n"));
     buffer_free(&bytes);
@@ -357,9 +355,8 @@ static void eight_bits_become_seven(void **state)
         struct text *pieces;
         size_t count;
         struct error error;
-        assert_false(compose_copy_7bit(TEXT_LITERAL(""),
-                                       text_of(impossible[i]), *state, &pieces,
-                                       &count, &error));
+        assert_false(compose_copy_7bit(TEXT_LITERAL(""), text_of(impossible[i]),
+                                       *state, &pieces, &count, &error));
         assert_non_null(strstr(error.text, "8-bit"));
     }
 }
@@ -577,9 +574,9 @@ static void corpora_hold(void **state)
     assert_true(accepted_count > 0);
 }
 
-#define ROW(name, function)                                                    \
-    {                                                                          \
-        name, function, create_arena, free_arena, NULL                         \
+#define ROW(name, function)                            \
+    {                                                  \
+        name, function, create_arena, free_arena, NULL \
     }
 
 int main(void)

@@ -208,9 +208,9 @@ static void nesting_is_cheap(void **state)
     buffer_free(&value);
 }
 
-#define ROW(name, function)                                                    \
-    {                                                                          \
-        name, function, create_arena, free_arena, NULL                         \
+#define ROW(name, function)                            \
+    {                                                  \
+        name, function, create_arena, free_arena, NULL \
     }
 
 int main(void)

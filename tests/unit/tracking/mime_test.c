@@ -51,7 +51,7 @@ static void describe(const char *message, const struct mime *mime,
     }
 }
 
-#define MULTIPART(boundary)                                                    \
+#define MULTIPART(boundary) \
     "Content-Type: multipart/mixed; boundary=" boundary "\r\n\r\n"
 
 static const struct structure {
@@ -74,12 +74,13 @@ static const struct structure {
       "0 multipart/mixed|1 text/plain []|1 text/plain []|1 text/plain "
       "[loose]" },
     /* one boundary is the beginning of the other */
-    { MULTIPART("b") "--b\r\n" MULTIPART("bb") "--bb\r\n\r\none\r\n--bb--\r\n"
-                     "--b\r\n\r\n--bc\r\n--b-\r\n--b--x\r\n--b--\r\n",
+    { MULTIPART("b") "--b\r\n" MULTIPART(
+          "bb") "--bb\r\n\r\none\r\n--bb--\r\n"
+                "--b\r\n\r\n--bc\r\n--b-\r\n--b--x\r\n--b--\r\n",
       "0 multipart/mixed|1 multipart/mixed|2 text/plain [one]|1 text/plain "
       "[--bc\r\n--b-\r\n--b--x]" },
     { MULTIPART("bb") "--bb\r\n" MULTIPART("b") "--b\r\n\r\none\r\n--b--\r\n"
-                      "--bb\r\n\r\ntwo\r\n--bb--\r\n",
+                                                "--bb\r\n\r\ntwo\r\n--bb--\r\n",
       "0 multipart/mixed|1 multipart/mixed|2 text/plain [one]|1 text/plain "
       "[two]" },
     /* what Python, Outlook and others write */
@@ -98,11 +99,11 @@ static const struct structure {
       "0 multipart/mixed|1 text/plain []|1 text/plain [one]" },
     /* the outer boundary ends all that is inside */
     { MULTIPART("b") "--b\r\n" MULTIPART("c") "--c\r\n\r\none\r\n--b--\r\n"
-                     "--c\r\nno part\r\n",
+                                              "--c\r\nno part\r\n",
       "0 multipart/mixed|1 multipart/mixed|2 text/plain [one]" },
     /* the same boundary twice: the inner one is asked first */
     { MULTIPART("b") "--b\r\n" MULTIPART("b") "--b\r\n\r\none\r\n--b--\r\n"
-                     "--b\r\n\r\ntwo\r\n--b--\r\n",
+                                              "--b\r\n\r\ntwo\r\n--b--\r\n",
       "0 multipart/mixed|1 multipart/mixed|2 text/plain [one]|1 text/plain "
       "[two]" },
     /* attached messages, and the default type in a digest */
@@ -148,19 +149,17 @@ static void fields_are_read(void **state)
     mime = scan(state, "Content-Transfer-Encoding: x-uuencode\r\n\r\n");
     assert_int_equal(mime.parts[0].encoding, MIME_ENCODING_UNKNOWN);
     assert_string_equal(
-        mime_parameter(*state,
-                       TEXT_LITERAL("a/b; broken; X=1; \"q\"; y = \"2;\";"),
-                       "y"),
+        mime_parameter(
+            *state, TEXT_LITERAL("a/b; broken; X=1; \"q\"; y = \"2;\";"), "y"),
         "2;");
 }
 
 static void marks_are_inherited(void **state)
 {
     struct mime mime = scan(
-        state,
-        "Content-Type: multipart/signed; boundary=b\r\n\r\n"
-        "--b\r\nContent-Type: message/rfc822\r\n\r\nS: x\r\n\r\n\xe4\r\n"
-        "--b\r\nX: \xe4\r\n\r\nplain\r\n--b--\r\n");
+        state, "Content-Type: multipart/signed; boundary=b\r\n\r\n"
+               "--b\r\nContent-Type: message/rfc822\r\n\r\nS: x\r\n\r\n\xe4\r\n"
+               "--b\r\nX: \xe4\r\n\r\nplain\r\n--b--\r\n");
     assert_int_equal(mime.part_count, 4);
     assert_true(mime.parts[0].is_sealed);
     assert_true(mime.parts[3].is_sealed);
@@ -198,19 +197,19 @@ static void limits_hold(void **state)
     for (int i = 0; i < 4; i++) {
         buffer_append_string(&message, "Content-Type: message/rfc822\r\n\r\n");
     }
-    assert_false(mime_scan(buffer_text(&message), &small, *state, &mime,
-                           &error));
+    assert_false(
+        mime_scan(buffer_text(&message), &small, *state, &mime, &error));
     assert_non_null(strstr(error.text, "deeper than 3"));
     buffer_clear(&message);
     buffer_append_string(&message, MULTIPART("b"));
     for (int i = 0; i < 4; i++) {
         buffer_append_string(&message, "--b\r\n\r\n");
     }
-    assert_true(mime_scan(buffer_text(&message), &small, *state, &mime,
-                          &error));
+    assert_true(
+        mime_scan(buffer_text(&message), &small, *state, &mime, &error));
     buffer_append_string(&message, "--b\r\n\r\n");
-    assert_false(mime_scan(buffer_text(&message), &small, *state, &mime,
-                           &error));
+    assert_false(
+        mime_scan(buffer_text(&message), &small, *state, &mime, &error));
     assert_non_null(strstr(error.text, "more than 5 parts"));
     buffer_free(&message);
 }
@@ -243,9 +242,9 @@ static void hostile_structures_are_cheap(void **state)
     buffer_free(&message);
 }
 
-#define ROW(name, function)                                                    \
-    {                                                                          \
-        name, function, create_arena, free_arena, NULL                         \
+#define ROW(name, function)                            \
+    {                                                  \
+        name, function, create_arena, free_arena, NULL \
     }
 
 int main(void)

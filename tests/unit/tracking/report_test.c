@@ -14,8 +14,7 @@
 #include "tracking/mime.h"
 #include "tracking/report.h"
 
-#define ORIGINAL                                                               \
-    "From: a@b.example\r\nSubject: Hello\r\n\r\nThe body\r\n"
+#define ORIGINAL "From: a@b.example\r\nSubject: Hello\r\n\r\nThe body\r\n"
 
 static const struct report_recipient failed = {
     .address = "nobody@far.example",
@@ -70,8 +69,8 @@ static void write_and_parse(const struct report_input *input,
     }
     assert_true(header_parse(report, &header_limits, parsed->arena,
                              &parsed->header, &error));
-    assert_true(mime_scan(report, &mime_limits, parsed->arena, &parsed->mime,
-                          &error));
+    assert_true(
+        mime_scan(report, &mime_limits, parsed->arena, &parsed->mime, &error));
     assert_true(parsed->mime.part_count >= 4);
     assert_true(parsed->mime.parts[0].is_closed);
     assert_string_equal(parsed->mime.parts[0].type, "multipart/report");
@@ -93,8 +92,8 @@ static const char *value(struct parsed *parsed, const char *name)
 /* The status part's fields, each unfolded, one a line. */
 static const char *status_fields(struct parsed *parsed)
 {
-    struct text body = mime_part_body(buffer_text(&parsed->report),
-                                      &parsed->mime.parts[2]);
+    struct text body =
+        mime_part_body(buffer_text(&parsed->report), &parsed->mime.parts[2]);
     struct buffer fields = { 0 };
     struct header_field field;
     while (body.length > 0) {
@@ -133,25 +132,24 @@ static void a_report_says_it_all(void **state)
                        header_find(&parsed.header, "Content-Type")->value,
                        "report-type"),
         "delivery-status");
-    assert_string_equal(
-        status_fields(&parsed),
-        "Reporting-MTA: dns; mx.example\n"
-        "Original-Envelope-Id: QQ=1\n"
-        "Arrival-Date: Sat, 21 Nov 2026 02:13:02 +0000\n"
-        "X-Baton-Message: 4711\n"
-        "\n"
-        "Original-Recipient: rfc822;no+body@far.example\n"
-        "Final-Recipient: rfc822; nobody@far.example\n"
-        "Action: failed\n"
-        "Status: 5.1.1\n"
-        "Remote-MTA: dns; mx.far.example\n"
-        "Diagnostic-Code: smtp; 550 5.1.1 No such user\n"
-        "Last-Attempt-Date: Sat, 21 Nov 2026 02:13:02 +0000\n");
+    assert_string_equal(status_fields(&parsed),
+                        "Reporting-MTA: dns; mx.example\n"
+                        "Original-Envelope-Id: QQ=1\n"
+                        "Arrival-Date: Sat, 21 Nov 2026 02:13:02 +0000\n"
+                        "X-Baton-Message: 4711\n"
+                        "\n"
+                        "Original-Recipient: rfc822;no+body@far.example\n"
+                        "Final-Recipient: rfc822; nobody@far.example\n"
+                        "Action: failed\n"
+                        "Status: 5.1.1\n"
+                        "Remote-MTA: dns; mx.far.example\n"
+                        "Diagnostic-Code: smtp; 550 5.1.1 No such user\n"
+                        "Last-Attempt-Date: Sat, 21 Nov 2026 02:13:02 +0000\n");
     assert_string_equal(parsed.mime.parts[2].type, "message/delivery-status");
     assert_string_equal(parsed.mime.parts[3].type, "message/rfc822");
-    assert_true(text_is(mime_part_body(buffer_text(&parsed.report),
-                                       &parsed.mime.parts[3]),
-                        ORIGINAL));
+    assert_true(text_is(
+        mime_part_body(buffer_text(&parsed.report), &parsed.mime.parts[3]),
+        ORIGINAL));
     assert_false(text_has_8bit(buffer_text(&parsed.report)));
     assert_null(strstr(parsed.report.data, "Content-Transfer-Encoding"));
     release(&parsed);
@@ -194,9 +192,9 @@ static void only_the_header_is_returned(void **state)
     struct parsed parsed;
     write_and_parse(&input, &parsed);
     assert_string_equal(parsed.mime.parts[3].type, "text/rfc822-headers");
-    assert_true(text_is(mime_part_body(buffer_text(&parsed.report),
-                                       &parsed.mime.parts[3]),
-                        "From: a@b.example\r\nSubject: Hello\r\n"));
+    assert_true(text_is(
+        mime_part_body(buffer_text(&parsed.report), &parsed.mime.parts[3]),
+        "From: a@b.example\r\nSubject: Hello\r\n"));
     assert_null(strstr(parsed.report.data, "The body"));
     release(&parsed);
 }
@@ -263,9 +261,9 @@ static void hostile_bytes_are_harmless(void **state)
 static void the_boundary_is_new(void **state)
 {
     (void)state;
-    struct report_input input =
-        input_of(&failed, 1, "A: b\r\n\r\n--=_report_815_0--\r\n"
-                             "--=_report_815_1\r\n");
+    struct report_input input = input_of(&failed, 1,
+                                         "A: b\r\n\r\n--=_report_815_0--\r\n"
+                                         "--=_report_815_1\r\n");
     struct parsed parsed;
     write_and_parse(&input, &parsed);
     assert_string_equal(parsed.mime.parts[0].boundary, "=_report_815_2");
@@ -298,9 +296,9 @@ static void international_addresses_are_kept(void **state)
     release(&parsed);
 }
 
-#define ROW(name, function)                                                    \
-    {                                                                          \
-        name, function, NULL, NULL, NULL                                       \
+#define ROW(name, function)              \
+    {                                    \
+        name, function, NULL, NULL, NULL \
     }
 
 int main(void)

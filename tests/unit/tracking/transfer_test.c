@@ -60,12 +60,9 @@ static void decoding_is_lenient(void **state)
         const char *encoded;
         const char *plain;
     } rows[] = {
-        { "a=3db", "a=b" },
-        { "a=\r\nb", "ab" },
-        { "a=  \r\nb", "ab" },
-        { "trailing  \r\n", "trailing\r\n" },
-        { "=ZZ =4", "=ZZ =4" },
-        { "end=", "end" },
+        { "a=3db", "a=b" },     { "a=\r\nb", "ab" },
+        { "a=  \r\nb", "ab" },  { "trailing  \r\n", "trailing\r\n" },
+        { "=ZZ =4", "=ZZ =4" }, { "end=", "end" },
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct buffer decoded = { 0 };
@@ -104,15 +101,13 @@ static void encoded_lines_come_back(void **state)
             quoted_printable_encode(buffer_text(&plain), &encoded);
             assert_lines_fit(buffer_text(&encoded));
             quoted_printable_decode(buffer_text(&encoded), &decoded);
-            assert_true(
-                text_equal(buffer_text(&plain), buffer_text(&decoded)));
+            assert_true(text_equal(buffer_text(&plain), buffer_text(&decoded)));
             buffer_clear(&encoded);
             buffer_clear(&decoded);
             base64_encode_lines(buffer_text(&plain), &encoded);
             assert_lines_fit(buffer_text(&encoded));
             assert_true(base64_decode_lines(buffer_text(&encoded), &decoded));
-            assert_true(
-                text_equal(buffer_text(&plain), buffer_text(&decoded)));
+            assert_true(text_equal(buffer_text(&plain), buffer_text(&decoded)));
             buffer_free(&plain);
             buffer_free(&encoded);
             buffer_free(&decoded);
