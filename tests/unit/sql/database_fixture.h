@@ -76,7 +76,7 @@ static inline int64_t sql_number(struct fixture *f, const char *format, ...)
 
 static inline void sql_reconnect(struct fixture *f)
 {
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 1200; i++) {
         PQfinish(f->sql);
         f->sql = PQconnectdb(getenv("BATON_DATABASE_URL"));
         PGresult *result = PQexec(f->sql, "SET client_min_messages = warning");
