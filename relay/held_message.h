@@ -69,6 +69,7 @@ struct delivery {
     const char *recipient;
     const char *domain; /* normalised */
     const char *original_recipient; /* or NULL */
+    const char *refusal; /* taken in the dialogue only; NULL: deliver it */
     const char *last_reply; /* of the last round of tries; or NULL */
     unsigned notify;
     int attempt_count; /* rounds begun before this one */

@@ -176,6 +176,9 @@ static void on_recipient(void *owner,
     if (out_reply->code == 0) {
         quota_check(client->intake->quota, account,
                     transaction->recipient_count + 1, out_reply);
+        if (account->accepts_refused) {
+            out_reply->code = 0; /* mark_refused records it */
+        }
     }
 }
 
@@ -286,6 +289,42 @@ static struct held_message *make_message(
     return message;
 }
 
+/* Recipients that the account may not have, but wants no refusal for. */
+static void mark_refused(const struct intake *intake,
+                         const struct directory_account *account,
+                         struct held_message *message)
+{
+    size_t count = 0;
+    for (struct list_link *link = message->deliveries.first; link != NULL;
+         link = link->next) {
+        struct delivery *delivery =
+            LIST_ITEM(link, struct delivery, of_message);
+        struct smtp_reply reply = { 0 };
+        quota_check(intake->quota, account, count + 1, &reply);
+        if (reply.code == 0 || !account->accepts_refused) {
+            count++;
+            continue;
+        }
+        struct buffer text = { 0 };
+        smtp_reply_print(&reply, &text);
+        delivery->refusal = arena_copy_text(message->arena, buffer_text(&text));
+        buffer_free(&text);
+    }
+}
+
+/* Once they are stored there is nothing more to do for them. */
+static void drop_refused(struct held_message *message)
+{
+    struct list_link *next = NULL;
+    for (struct list_link *link = message->deliveries.first; link != NULL;
+         link = next) {
+        next = link->next;
+        if (LIST_ITEM(link, struct delivery, of_message)->refusal != NULL) {
+            list_remove(link);
+        }
+    }
+}
+
 static const struct new_delivery *delivery_rows(
     const struct held_message *message)
 {
@@ -302,6 +341,8 @@ static const struct new_delivery *delivery_rows(
             .domain = delivery->domain,
             .notify = delivery->notify,
             .original_recipient = delivery->original_recipient,
+            .refusal = delivery->refusal,
+            .refusal_event_id = delivery->refusal != NULL ? id_make() : 0,
         };
     }
     return rows;
@@ -412,6 +453,7 @@ static void on_stored(void *owner, enum database_result result,
     struct held_message *message = submission->message;
     list_remove(&submission->link);
     if (result == DATABASE_DONE) {
+        drop_refused(message);
         quota_count(intake->quota, message->account_id,
                     message->deliveries.count);
         metric_add(&relay_metrics[METRIC_ACCEPTED], 1);
@@ -422,7 +464,8 @@ static void on_stored(void *owner, enum database_result result,
                   log_quote(text_of(error != NULL ? error->text : "")));
     }
     answer(submission, result);
-    if (result == DATABASE_DONE && submission->is_leased) {
+    if (result == DATABASE_DONE && submission->is_leased &&
+        message->deliveries.count > 0) {
         scheduler_add(intake->options.scheduler, message);
     } else {
         held_message_free(&message);
@@ -439,6 +482,7 @@ static void store(struct candidate *candidate,
     struct submission *submission = memory_alloc(sizeof(*submission));
     struct held_message *message =
         make_message(client, account, transaction, candidate->message_id);
+    mark_refused(intake, account, message);
     submission->intake = intake;
     submission->client = client;
     submission->message = message;

@@ -108,6 +108,16 @@ static void set_priority(struct directory_account *account, const char *value)
     account->priority = strcmp(value, "high") == 0 ? 1 : 0;
 }
 
+static bool is_refusal_policy(const char *value)
+{
+    return strcmp(value, "refuse") == 0 || strcmp(value, "accept") == 0;
+}
+
+static void set_on_refusal(struct directory_account *account, const char *value)
+{
+    account->accepts_refused = strcmp(value, "accept") == 0;
+}
+
 #define RECIPIENTS_PER_DAY_MAX 1000000000
 
 /* 0 for "unlimited", -1 for what is no number. */
@@ -149,6 +159,10 @@ const struct account_setting account_settings[] = {
     { "notices_to_manager", "on, off", "on",
       "reports of failed deliveries go to the account's manager", is_switch,
       set_notices_to_manager },
+    { "on_refusal", "refuse, accept", "refuse",
+      "a recipient over the limit: refused at RCPT, or taken and recorded as "
+      "rejected",
+      is_refusal_policy, set_on_refusal },
     { "priority", "normal, high", "normal",
       "high: before all other mail of the account", is_priority, set_priority },
     { "recipients_per_day", "unlimited, or a number up to 1000000000",

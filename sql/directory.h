@@ -26,6 +26,7 @@ struct directory_account {
     bool notices_to_author; /* off */
     int64_t expires_after_milliseconds; /* 4 days */
     int priority; /* 0 normal, 1 high */
+    bool accepts_refused; /* off: on_refusal = refuse */
     int64_t recipients_per_day; /* 0: no limit */
     /* Recipients stored on the day the directory was read (days since 1970,
      * UTC); counted only where there is a limit. */

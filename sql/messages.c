@@ -85,7 +85,30 @@ static bool append_delivery(struct parameters *p, const void *values,
     column_int64_or_null(p, m->worker_id);
     column_instant(p, m->expires_at);
     column_int64(p, (int64_t)m->data.length);
+    column_text(p, d->refusal);
     row_end(p);
+    return position + 1 == m->delivery_count;
+}
+
+static bool append_rejected(struct parameters *p, const void *values,
+                            size_t position)
+{
+    const struct new_message *m = values;
+    if (position >= m->delivery_count) {
+        return true;
+    }
+    const struct new_delivery *d = &m->deliveries[position];
+    if (d->refusal != NULL) {
+        column_int64(p, m->account_id);
+        column_int64(p, d->refusal_event_id);
+        column_instant(p, m->accepted_at);
+        column_text(p, "rejected");
+        column_int64(p, m->message_id);
+        column_int64_or_null(p, d->delivery_id);
+        column_text(p, d->recipient);
+        column_json(p, "{\"kind\": \"quota\"}");
+        row_end(p);
+    }
     return position + 1 == m->delivery_count;
 }
 
@@ -113,6 +136,8 @@ static const struct batch_statement message_statements[] = {
     { STATEMENT_DELIVERY_INSERT, STATEMENT_DELIVERY_INSERT_AGAIN,
       append_delivery, false },
     { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_accepted,
+      false },
+    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_rejected,
       false },
 };
 

@@ -19,6 +19,10 @@ struct new_delivery {
     const char *domain;
     unsigned notify; /* bits as in the table */
     const char *original_recipient; /* or NULL */
+    /* Why it was taken in the dialogue only: stored as `rejected` with an event
+     * of this id, and never queued. NULL: it is to be delivered. */
+    const char *refusal;
+    int64_t refusal_event_id;
 };
 
 /* A row of each table that a message is made of; instants are clock_now(). */

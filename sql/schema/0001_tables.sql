@@ -121,7 +121,7 @@ CREATE TABLE baton.delivery (
     domain             text NOT NULL,
     notify             smallint NOT NULL, -- bits: 1 never 2 success 4 failure 8 delay
     original_recipient text,
-    state              text NOT NULL, -- queued delivered failed expired cancelled withdrawn
+    state              text NOT NULL, -- queued delivered failed expired cancelled rejected withdrawn
     finished_at        timestamptz,
     attempt_count      integer NOT NULL DEFAULT 0,
     last_reply         text,

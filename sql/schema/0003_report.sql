@@ -88,7 +88,8 @@ COMMENT ON VIEW report.delivery IS
 COMMENT ON COLUMN report.delivery.domain IS
     'The recipient''s domain, in lower case and A-labels.';
 COMMENT ON COLUMN report.delivery.state IS
-    'queued, delivered, failed, expired, cancelled (by an operator) or '
+    'queued, delivered, failed, expired, cancelled (by an operator), rejected '
+    '(taken over a limit: on_refusal = accept) or '
     'withdrawn (the client left before 250).';
 COMMENT ON COLUMN report.delivery.finished_at IS 'NULL while it is queued.';
 COMMENT ON COLUMN report.delivery.last_reply IS

@@ -12,21 +12,24 @@
 --   $10 worker_id bigint[]    NULL: due at once
 --   $11 expires_at timestamptz[]
 --   $12 size_bytes bigint[]
+--   $13 refusal text[]        NULL: queued; else rejected, and never queued
 WITH given AS MATERIALIZED (
     SELECT *
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[],
                 $5::text[], $6::smallint[], $7::text[], $8::smallint[],
                 $9::timestamptz[], $10::bigint[], $11::timestamptz[],
-                $12::bigint[])
+                $12::bigint[], $13::text[])
         AS given (account_id, delivery_id, message_id, recipient, domain,
                   notify, original_recipient, priority, due_at, worker_id,
-                  expires_at, size_bytes)
+                  expires_at, size_bytes, refusal)
 ), stored AS (
     INSERT INTO baton.delivery (
         account_id, delivery_id, message_id, recipient, domain, notify,
-        original_recipient, state)
+        original_recipient, state, finished_at, last_reply)
     SELECT account_id, delivery_id, message_id, recipient, domain, notify,
-           original_recipient, 'queued'
+           original_recipient,
+           CASE WHEN refusal IS NULL THEN 'queued' ELSE 'rejected' END,
+           CASE WHEN refusal IS NOT NULL THEN due_at END, refusal
     FROM given
 )
 INSERT INTO baton.queue (
@@ -35,4 +38,5 @@ INSERT INTO baton.queue (
 SELECT account_id, delivery_id, message_id, domain, priority,
        CASE WHEN worker_id IS NULL THEN due_at END, worker_id, expires_at, 0,
        size_bytes, 'new'
-FROM given;
+FROM given
+WHERE refusal IS NULL;

@@ -750,3 +750,33 @@ def test_the_limit_of_recipients_per_day(make_baton):
         assert recipients(d, 1)[0].code == 452
     baton.cli("set", "demo", "recipients_per_day", "unlimited")
     wait_until(lambda: not limit_is_known(), "no limit")
+
+
+def test_a_recipient_over_the_limit_is_taken_where_that_is_wished(make_baton,
+                                                                  make_sink):
+    sink = make_sink()
+    baton = make_baton({"server": {"workers": "1"}},
+                       routes={"*": f"smtp://127.0.0.1:{sink.port}"})
+    baton.cli("set", "demo", "on_refusal", "accept")
+    baton.cli("set", "demo", "recipients_per_day", "1")
+
+    def submit():
+        with baton.session() as d:
+            d.command("MAIL FROM:<a@sender.example>", 250)
+            for name in ("one", "two"):
+                d.command(f"RCPT TO:<{name}@rcpt.example>", 250)
+            d.data(message())
+        return "rejected" in baton.deliveries().values()
+    wait_until(submit, "a recipient over the limit")
+    baton.wait_for_empty_queue()
+    row = baton.sql("SELECT * FROM baton.delivery WHERE state = 'rejected' "
+                    "ORDER BY delivery_id")[0]
+    assert row["last_reply"].startswith("452 4.3.1")
+    event = baton.sql("SELECT * FROM baton.event WHERE kind = 'rejected'")[0]
+    assert event["delivery_id"] and event["detail"] == {"kind": "quota"}
+    taken = {m.recipients[0] for m in sink.messages for _ in m.recipients}
+    rejected = baton.value("SELECT count(*) FROM baton.delivery "
+                           "WHERE state = 'rejected'")
+    assert rejected >= 1 and taken
+    assert baton.value("SELECT count(*) FROM baton.delivery WHERE state = "
+                       "'delivered'") == sum(len(m.recipients) for m in sink.messages)
