@@ -188,9 +188,12 @@ int command_misuse(const struct command_call *call, const char *format, ...)
     complain(format, arguments);
     va_end(arguments);
     if (call != NULL) {
-        fprintf(stderr, "usage: baton %s %s (baton %s --help tells more)\n",
-                call->command->name, call->command->arguments,
-                call->command->name);
+        const struct command *command = call->command;
+        fprintf(stderr, "usage: baton %s%s%s%s (baton %s --help tells more)\n",
+                command->name, command->arguments[0] != '\0' ? " " : "",
+                command->arguments,
+                command->options != NULL ? " [--OPTION]..." : "",
+                command->name);
     }
     return COMMAND_MISUSED;
 }
@@ -285,7 +288,9 @@ static int read_option(const struct command_list *list,
         text_is(word, "-h") ? text_of("--help") : text_slice(word, 0, equals);
     const struct command_option *option = find_any_option(list, name);
     if (option == NULL) {
-        return command_misuse(NULL, "there is no option \"%.*s\"",
+        return command_misuse(NULL,
+                              "there is no option \"%.*s\": baton COMMAND "
+                              "--help lists those of a command",
                               TEXT_ARGUMENTS(name));
     }
     const char *value = "";

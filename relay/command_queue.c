@@ -52,7 +52,9 @@ static bool scope_message(struct command_call *call, const char *written,
     (void)call;
     int64_t id = 0;
     if (!id_parse(text_of(written), &id)) {
-        command_fail("\"%s\" is no message id", written);
+        command_fail("\"%s\" is no message id: it is the number in \"250 2.0.0 "
+                     "Ok: queued as …\"",
+                     written);
         return false;
     }
     snprintf(scope->value, sizeof(scope->value), "%s", written);
@@ -103,12 +105,16 @@ static void make_payload(const char *verb, const struct queue_scope *scope,
                   scope->value[0] != '\0' ? " " : "", scope->value);
 }
 
-static void make_name(const struct queue_scope *scope, struct buffer *out_name)
+/* An account as it was written: its number says little. */
+static void make_name(const struct command_call *call,
+                      const struct queue_scope *scope, struct buffer *out_name)
 {
+    const char *account = command_option(call, "--account");
     if (scope->value[0] == '\0') {
         buffer_append_string(out_name, "everything");
     } else {
-        buffer_printf(out_name, "%s %s", scope->scope, scope->value);
+        buffer_printf(out_name, "%s %s", scope->scope,
+                      account != NULL ? account : scope->value);
     }
 }
 
@@ -194,7 +200,7 @@ static int queue_suspend(struct command_call *call)
     }
     admin_table_free(&table);
     struct buffer name = { 0 };
-    make_name(&scope, &name);
+    make_name(call, &scope, &name);
     output_done(call,
                 json_pack("{ssss}", "scope", scope.scope, "value", scope.value),
                 "%s is suspended: mail is accepted and kept, not delivered, "
@@ -238,7 +244,7 @@ static int queue_resume(struct command_call *call)
     admin_table_free(&table);
     if (!is_found) {
         struct buffer name = { 0 };
-        make_name(&scope, &name);
+        make_name(call, &scope, &name);
         status = command_fail("%s is not suspended as such: baton queue "
                               "suspended shows what is",
                               name.data);
@@ -262,6 +268,14 @@ static int queue_suspended(struct command_call *call)
     return COMMAND_DONE;
 }
 
+static const char *nothing_waits(const struct command_call *call)
+{
+    bool is_narrowed = command_option(call, "--account") != NULL ||
+                       command_option(call, "--domain") != NULL;
+    return is_narrowed ? "Nothing of that waits in the queue."
+                       : "The queue is empty.";
+}
+
 /* Groups, then the sites that workers hold deliveries for. */
 static int show_why(struct command_call *call, const struct admin_table *groups)
 {
@@ -274,7 +288,7 @@ static int show_why(struct command_call *call, const struct admin_table *groups)
         output_json(json_pack("{soso}", "queue", admin_table_json(groups),
                               "sites", admin_table_json(sites)));
     } else {
-        output_table(call, groups, "The queue is empty.");
+        output_table(call, groups, nothing_waits(call));
         if (admin_row_count(sites) > 0) {
             printf("\nIn the workers' hands, by site:\n");
             output_table(call, sites, "");
@@ -311,7 +325,7 @@ static int queue_list(struct command_call *call)
     if (is_why) {
         status = show_why(call, table);
     } else {
-        output_table(call, table, "The queue is empty.");
+        output_table(call, table, nothing_waits(call));
     }
     admin_table_free(&table);
     return status;
