@@ -336,10 +336,7 @@ static bool read_file(struct load *load, const char *path, struct error *error)
     load->error = error;
     load->file = fopen(path, "re");
     if (!load->file) {
-        return error_set(error,
-                         "cannot read %s: %s; name the configuration with "
-                         "--config or BATON_CONFIG",
-                         path, strerror(errno));
+        return error_set(error, "cannot read %s: %s", path, strerror(errno));
     }
     prepare_parser();
     int wrong_line = ini_parse_stream(read_line, load, on_setting, load);

@@ -382,12 +382,25 @@ static const char *find_config(const struct parsed_line *line)
     return path;
 }
 
+static bool load_settings(struct command_call *call, struct error *error)
+{
+    struct error reason;
+    if (config_load(call->config, call->config_path, &reason)) {
+        return true;
+    }
+    bool is_there =
+        call->config_path == NULL || access(call->config_path, R_OK) == 0;
+    return error_set(error, "%s%s", reason.text,
+                     is_there ? ""
+                              : "; name the configuration with --config or "
+                                "BATON_CONFIG");
+}
+
 /* Settings, connection, schema: as far as the command needs them. */
 static bool prepare(struct command_call *call, struct error *error)
 {
     enum command_need need = call->command->need;
-    if (need >= NEEDS_SETTINGS &&
-        !config_load(call->config, call->config_path, error)) {
+    if (need >= NEEDS_SETTINGS && !load_settings(call, error)) {
         return false;
     }
     if (need >= NEEDS_DATABASE) {
