@@ -45,6 +45,15 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def holds_ports(process):
+    """Whether it is still there; one that nobody has waited for is not."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Baton:
     def __init__(self, url, settings=None, listeners=None, certificate=None,
                  nameserver=None):
@@ -176,6 +185,16 @@ class Baton:
                                   str(self.process.pid)],
                                  capture_output=True, text=True).stdout
         return [int(word) for word in listing.split()]
+
+    def kill_everything(self):
+        """The supervisor and all workers at once; they are gone when it
+        returns, and their ports are free."""
+        self.process.send_signal(signal.SIGSTOP)  # no new worker meanwhile
+        everybody = [self.process.pid, *self.workers()]
+        for process in everybody:
+            os.kill(process, signal.SIGKILL)
+        self.process.wait()
+        wait_until(lambda: not any(map(holds_ports, everybody)), "their end", 30)
 
     # Looking
 

@@ -64,13 +64,7 @@ def kill_worker(baton, postgres, chance):
 
 
 def kill_everything(baton, postgres, chance):
-    baton.process.send_signal(signal.SIGSTOP)  # no new worker meanwhile
-    for process in [baton.process.pid, *baton.workers()]:
-        try:
-            os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    baton.process.wait()
+    baton.kill_everything()
     baton.start()
 
 

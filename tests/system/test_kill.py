@@ -73,10 +73,7 @@ def test_r5_the_whole_program_is_killed_and_started_again(make_baton, make_sink)
                        routes={"*": f"smtp://127.0.0.1:{sink.port}"})
     for i in range(20):
         baton.submit(message(subject=f"m{i}"), [f"m{i}@rcpt.example"])
-    everybody = [baton.process.pid, *baton.workers()]
-    for process in everybody:
-        os.kill(process, signal.SIGKILL)
-    baton.process.wait()
+    baton.kill_everything()
     sink.on.clear()
     baton.start()
     wait_until(lambda: len({m.recipients[0] for m in sink.messages}) == 20,
