@@ -2,7 +2,7 @@
 # A thin front: every target calls CMake or a script that can be called by
 # itself.
 .DEFAULT_GOAL := help
-.PHONY: help build run test bench fuzz chaos format format-check lint clean
+.PHONY: help build run test bench fuzz chaos prove format format-check lint clean
 
 LAUNCHER := $(if $(shell command -v ccache),-D CMAKE_C_COMPILER_LAUNCHER=ccache)
 SOURCES = $(shell git ls-files '*.c' '*.h')
@@ -33,6 +33,12 @@ bench: ## measure; needs a quiet machine
 
 chaos: ## kill workers and PostgreSQL at random; nothing may be lost
 	@script/chaos $(CHAOS_KILLS) $(CHAOS_MESSAGES)
+
+prove: ## all long proofs at full size (hours); one: make prove-outage
+	@script/prove
+
+prove-%:
+	@script/prove $*
 
 fuzz: ## every parser of untrusted bytes for FUZZ_SECONDS (60)
 	@script/fuzz $(FUZZ_SECONDS)
