@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -41,17 +42,33 @@ def environment():
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A port that nobody listens on. Not one that the kernel gives to outgoing
+    connections (32768 and up): it must still be free after a restart."""
+    while True:
+        port = random.randrange(20000, 32000)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
 
 
-def holds_ports(process):
-    """Whether it is still there; one that nobody has waited for is not."""
+def threads_of(process):
+    """How many threads hold its files; 0 when it is gone. A killed process is
+    a zombie while its other threads still end."""
     try:
-        with open(f"/proc/{process}/stat", encoding="utf-8") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+        return len([task for task in os.listdir(f"/proc/{process}/task")
+                    if state_of(f"/proc/{process}/task/{task}") != "Z"])
     except OSError:
-        return False
+        return 0
+
+
+def state_of(folder):
+    try:
+        with open(folder + "/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "Z"
 
 
 class Baton:
@@ -194,7 +211,7 @@ class Baton:
         for process in everybody:
             os.kill(process, signal.SIGKILL)
         self.process.wait()
-        wait_until(lambda: not any(map(holds_ports, everybody)), "their end", 30)
+        wait_until(lambda: not any(map(threads_of, everybody)), "their end", 30)
 
     # Looking
 
