@@ -4,10 +4,12 @@
  *
  *   load_generator HOST:PORT [-c CONNECTIONS] [-n ACKNOWLEDGED] [-d SECONDS]
  *       [-r MESSAGES_A_SECOND] [-s BYTES] [-f FILE] [-D DOMAINS] [-p PREFIX]
- *       [-u USER:PASSWORD] [-m MESSAGES_A_CONNECTION] [-l LEDGER] [-k]
+ *       [-t SUFFIX] [-u USER:PASSWORD] [-m MESSAGES_A_CONNECTION] [-l LEDGER]
+ *       [-k]
  *
  * Every message has an id (PREFIX-number) of its own, the local part of its
- * one recipient at dN.rcpt.example, and a header field `X-Load: ID SENT_NS`.
+ * one recipient at dN.SUFFIX (rcpt.example), N from 0 to DOMAINS - 1, and a
+ * header field `X-Load: ID SENT_NS`.
  * LEDGER gets `ID SENT_NS ACKED_NS` for every 250. With -r messages are due at
  * fixed times, whatever the server does, and SENT_NS is that time. With -k a
  * refusal or a lost connection is counted and the next id is taken; without
@@ -59,6 +61,7 @@ static struct {
     double rate;
     int domains;
     const char *prefix;
+    const char *suffix; /* of the recipients' domains */
     char login[512]; /* the AUTH command, or empty */
     long a_connection;
     bool keeps_going;
@@ -79,6 +82,7 @@ static struct {
 } load = {.connections = 32,
           .domains = 1,
           .prefix = "load",
+          .suffix = "rcpt.example",
           .a_connection = 1000000000};
 
 static void fail(const char *what, const char *detail)
@@ -204,8 +208,8 @@ static void begin_message(struct session *s)
     snprintf(s->id, sizeof s->id, "%s-%ld", load.prefix, load.started);
     int length = snprintf(text, sizeof text,
                           "MAIL FROM:<a@sender.example>\r\n"
-                          "RCPT TO:<%s@d%ld.rcpt.example>\r\nDATA\r\n",
-                          s->id, load.started % load.domains);
+                          "RCPT TO:<%s@d%ld.%s>\r\nDATA\r\n",
+                          s->id, load.started % load.domains, load.suffix);
     load.started++;
     say(s, ENVELOPE, 3, text, (size_t)length);
 }
@@ -495,7 +499,7 @@ static void take_options(int argc, char **argv)
     size_t bytes = 4096;
     const char *file = NULL;
     int option;
-    while ((option = getopt(argc, argv, "c:n:d:r:s:f:D:p:u:m:l:k")) != -1) {
+    while ((option = getopt(argc, argv, "c:n:d:r:s:f:D:p:t:u:m:l:k")) != -1) {
         switch (option) {
         case 'c': load.connections = atoi(optarg); break;
         case 'n': load.wanted = atol(optarg); break;
@@ -505,6 +509,7 @@ static void take_options(int argc, char **argv)
         case 'f': file = optarg; break;
         case 'D': load.domains = atoi(optarg); break;
         case 'p': load.prefix = optarg; break;
+        case 't': load.suffix = optarg; break;
         case 'u': set_login(optarg); break;
         case 'm': load.a_connection = atol(optarg); break;
         case 'l': load.ledger = must(fopen(optarg, "a")); break;
@@ -515,7 +520,8 @@ static void take_options(int argc, char **argv)
     if (optind + 1 != argc || load.connections < 1 || load.domains < 1) {
         fputs("usage: load_generator HOST:PORT [-c CONNECTIONS] [-n COUNT] "
               "[-d SECONDS] [-r RATE] [-s BYTES] [-f FILE] [-D DOMAINS] "
-              "[-p PREFIX] [-u USER:PASSWORD] [-m COUNT] [-l LEDGER] [-k]\n",
+              "[-p PREFIX] [-t SUFFIX] [-u USER:PASSWORD] [-m COUNT] [-l LEDGER] "
+              "[-k]\n",
               stderr);
         exit(2);
     }

@@ -101,11 +101,11 @@ class LoadSink(Program):
 
 class LoadGenerator(Program):
     """Options as of tests/load/load_generator.c: connections, number, seconds,
-    rate, size, domains, prefix, login, per_connection, keeps_going."""
+    rate, size, domains, prefix, suffix, login, per_connection, keeps_going."""
 
     LETTERS = {"connections": "-c", "number": "-n", "seconds": "-d",
                "rate": "-r", "size": "-s", "file": "-f", "domains": "-D",
-               "prefix": "-p", "login": "-u", "per_connection": "-m"}
+               "prefix": "-p", "suffix": "-t", "login": "-u", "per_connection": "-m"}
 
     def __init__(self, address, keeps_going=False, ledger=None, within=(),
                  **options):
