@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Four connections, four batches, and whether PostgreSQL is there. */
+/* Five connections, five batches, and whether PostgreSQL is there. */
 #include "sql/database.h"
 
 #include <string.h>
@@ -16,6 +16,7 @@ struct line_plan {
 
 static const struct line_plan line_plans[CONNECTION_COUNT] = {
     [CONNECTION_STORE] = { "messages", false, true },
+    [CONNECTION_STORE_LARGE] = { "large messages", false, true },
     [CONNECTION_RESULT] = { "results", false, true },
     [CONNECTION_QUERY] = { "queries", false, false },
     [CONNECTION_LISTEN] = { "listener", true, false },
@@ -29,6 +30,8 @@ struct batch_plan {
 static const struct batch_plan batch_plans[BATCH_COUNT] = {
     [BATCH_WITHDRAWALS] = { &withdrawal_batch_kind, CONNECTION_STORE },
     [BATCH_MESSAGES] = { &message_batch_kind, CONNECTION_STORE },
+    [BATCH_LARGE_MESSAGES] = { &large_message_batch_kind,
+                               CONNECTION_STORE_LARGE },
     [BATCH_RESULTS] = { &result_batch_kind, CONNECTION_RESULT },
     [BATCH_EVENTS] = { &event_batch_kind, CONNECTION_RESULT },
 };
@@ -131,7 +134,8 @@ struct database *database_create(struct loop *loop,
                                         ? settings->commit_timeout
                                         : settings->query_timeout,
             .listens = line_plans[i].listens,
-            .joins_arrays = i == CONNECTION_STORE,
+            .joins_arrays =
+                i == CONNECTION_STORE || i == CONNECTION_STORE_LARGE,
         };
         database->lines[i].database = database;
         database->lines[i].connection = connection_create(

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker's connections to PostgreSQL: one for storing messages and one for
- * results (pipelined, each with its batches), one for queries, one that
- * listens. They reconnect by themselves, with back-off 50 ms to 1 s; every
+ * A worker's connections to PostgreSQL: one for storing messages, one for those
+ * that are large, one for results (pipelined, each with its batches), one for
+ * queries, one that listens. They reconnect by themselves, with back-off 50 ms to 1 s; every
  * statement is prepared at connect. Made after fork.
  */
 #ifndef BATON_SQL_DATABASE_H

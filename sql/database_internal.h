@@ -11,6 +11,7 @@
 
 enum database_connection {
     CONNECTION_STORE,
+    CONNECTION_STORE_LARGE,
     CONNECTION_RESULT,
     CONNECTION_QUERY,
     CONNECTION_LISTEN,
@@ -20,6 +21,7 @@ enum database_connection {
 enum database_batch {
     BATCH_WITHDRAWALS, /* before the messages that may follow */
     BATCH_MESSAGES,
+    BATCH_LARGE_MESSAGES,
     BATCH_RESULTS,
     BATCH_EVENTS,
     BATCH_COUNT
@@ -53,6 +55,7 @@ struct database {
 void database_rows_done(struct database *database);
 
 extern const struct batch_kind message_batch_kind;
+extern const struct batch_kind large_message_batch_kind;
 extern const struct batch_kind withdrawal_batch_kind;
 extern const struct batch_kind result_batch_kind;
 extern const struct batch_kind event_batch_kind;

@@ -16,6 +16,9 @@
 /* What a row costs besides its bytes: keeps batches of small rows short. */
 #define MESSAGE_WEIGHT 512
 #define DELIVERY_WEIGHT 256
+/* Storing 50 MB takes a second and more; smaller messages do not wait behind
+ * them. */
+#define LARGE_BYTES (256 * 1024)
 
 static bool append_message(struct parameters *p, const void *values,
                            size_t position)
@@ -243,12 +246,22 @@ const struct batch_kind message_batch_kind = {
     .has_deadline = true,
 };
 
+const struct batch_kind large_message_batch_kind = {
+    .name = "large messages",
+    .statements = message_statements,
+    .statement_count = ARRAY_LENGTH(message_statements),
+    .undo = undo_message,
+    .has_deadline = true,
+};
+
 void message_store(struct database *database, struct batch_row *row,
                    const struct new_message *borrowed_message,
                    batch_done_fn *on_done, void *owner)
 {
     const struct new_message *m = borrowed_message;
-    batch_add(database->batches[BATCH_MESSAGES], row, m,
+    enum database_batch batch =
+        m->data.length > LARGE_BYTES ? BATCH_LARGE_MESSAGES : BATCH_MESSAGES;
+    batch_add(database->batches[batch], row, m,
               m->data.length + m->trace.length + m->transcript.length +
                   MESSAGE_WEIGHT + m->delivery_count * DELIVERY_WEIGHT,
               on_done, owner);
