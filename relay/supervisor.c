@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +34,9 @@
 #define KILL_GRACE_MILLISECONDS 10000
 /* A worker that lived this long starts the back-off anew. */
 #define STABLE_MILLISECONDS 30000
+/* Files of a worker besides sessions and outgoing connections: listeners,
+ * PostgreSQL, DNS, HTTP, epoll, log. */
+#define OTHER_FILES 200
 
 struct child {
     pid_t pid; /* 0: not running */
@@ -89,6 +93,32 @@ static bool open_listeners(struct supervisor *supervisor, struct error *error)
         }
     }
     return true;
+}
+
+/* Before privileges go: root may also raise what is otherwise the most. */
+static void raise_file_limit(void)
+{
+    rlim_t wanted = (rlim_t)(smtp_session_limit() +
+                             relay_settings_now()->connections + OTHER_FILES);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
+        return;
+    }
+    struct rlimit raised = { wanted, limit.rlim_max };
+    if (raised.rlim_max < wanted) {
+        raised.rlim_max = wanted;
+    }
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+        return;
+    }
+    raised = (struct rlimit){ limit.rlim_max, limit.rlim_max };
+    (void)setrlimit(RLIMIT_NOFILE, &raised);
+    log_warning(NULL, "too few open files are allowed",
+                "allowed=%llu needed=%llu advice=\"%s\"",
+                (unsigned long long)limit.rlim_max, (unsigned long long)wanted,
+                "raise the limit (LimitNOFILE= of systemd, ulimit -n), or "
+                "lower [limits] sessions_per_worker and [delivery] "
+                "connections");
 }
 
 static bool drop_privileges(struct error *error)
@@ -361,6 +391,7 @@ int supervisor_run(struct config *config, const char *config_path)
     if (relay_settings_now()->clock_rate > 1) {
         clock_set_rate((int)relay_settings_now()->clock_rate);
     }
+    raise_file_limit();
     if (!open_listeners(&supervisor, &error) || !drop_privileges(&error) ||
         !check_certificate(&error) || !check_database(&error)) {
         fprintf(stderr, "baton: %s\n", error.text);

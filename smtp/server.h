@@ -172,6 +172,8 @@ extern const struct setting smtp_settings[];
 extern const size_t smtp_setting_count;
 /* The largest message accepted, bytes ([limits] message_size). */
 int64_t smtp_message_size_limit(void);
+/* [limits] sessions_per_worker */
+int64_t smtp_session_limit(void);
 /* The room's metrics, registered at start. */
 void smtp_metrics_register(void);
 

@@ -15,6 +15,11 @@ int64_t smtp_message_size_limit(void)
     return limits.message_size;
 }
 
+int64_t smtp_session_limit(void)
+{
+    return limits.sessions_per_worker;
+}
+
 #define LIMITS_ROW(name, kind, start, low, high, text)               \
     {                                                                \
         .section = "limits", .key = #name, .type = (kind),           \
