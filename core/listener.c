@@ -55,6 +55,7 @@ static int refuse(int descriptor, const struct network_address *address,
     (void)error_set(error, "cannot listen on %s: %s%s",
                     network_address_text_with_port(address, text),
                     strerror(number), advice_for(number));
+    errno = number;
     return -1;
 }
 

@@ -11,8 +11,8 @@
 #include "core/network.h"
 
 /* Bind and listen: non-blocking, close-on-exec, SO_REUSEADDR. Returns the
- * descriptor, or -1 with the error filled ("cannot listen on 0.0.0.0:25:
- * permission denied; start as root …"). */
+ * descriptor, or -1 with errno set and the error filled ("cannot listen on
+ * 0.0.0.0:25: permission denied; start as root …"). */
 int listener_open(const struct network_address *address,
                   struct error *error) MUST_USE;
 

@@ -28,14 +28,17 @@
 struct attempt_writer {
     struct database *database;
     int64_t worker_id;
-    struct list records; /* not committed yet */
+    struct list records; /* not committed yet; the oldest first */
     struct delivery_reports *reports;
+    loop_fn *on_stored;
+    void *owner;
 };
 
 struct attempt_record {
     struct attempt_writer *writer;
     struct list_link link; /* in the writer's records */
     struct arena *arena;
+    int64_t made_monotonic;
     struct batch_row row;
     struct delivery_result result;
     /* Reports that have to be stored first, one after the other. */
@@ -57,9 +60,23 @@ void attempt_writer_set_worker(struct attempt_writer *writer, int64_t worker_id)
     writer->worker_id = worker_id;
 }
 
+void attempt_writer_watch(struct attempt_writer *writer, loop_fn *on_stored,
+                          void *owner)
+{
+    writer->on_stored = on_stored;
+    writer->owner = owner;
+}
+
 size_t attempt_writer_pending(const struct attempt_writer *writer)
 {
     return writer->records.count;
+}
+
+int64_t attempt_writer_waits_since(const struct attempt_writer *writer)
+{
+    const struct attempt_record *oldest =
+        LIST_ITEM(writer->records.first, struct attempt_record, link);
+    return oldest != NULL ? oldest->made_monotonic : 0;
 }
 
 static void free_record(struct attempt_record *record)
@@ -90,6 +107,7 @@ static void on_result_stored(void *owner, enum database_result result,
                              const struct error *error)
 {
     struct attempt_record *record = owner;
+    const struct attempt_writer *writer = record->writer;
     if (result != DATABASE_DONE) {
         /* PostgreSQL refused the row for what it is: the queue row stays ours
          * until the lease ends, then somebody tries again. */
@@ -99,6 +117,9 @@ static void on_result_stored(void *owner, enum database_result result,
                   log_quote(text_of(error != NULL ? error->text : "")));
     }
     free_record(record);
+    if (writer->on_stored != NULL) {
+        writer->on_stored(writer->owner);
+    }
 }
 
 static void store_result(struct attempt_record *record)
@@ -189,6 +210,7 @@ static struct attempt_record *create_record(struct attempt_writer *writer,
     const struct held_message *message = delivery->message;
     record->writer = writer;
     record->arena = arena;
+    record->made_monotonic = clock_monotonic();
     record->result = (struct delivery_result){
         .account_id = message->account_id,
         .message_id = message->message_id,

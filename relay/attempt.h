@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/loop.h"
 #include "core/text.h"
 #include "relay/held_message.h"
 #include "smtp/outcome.h"
@@ -39,7 +40,6 @@ enum attempt_next {
 struct attempt_writer;
 struct directory_account;
 struct database;
-struct loop;
 
 struct attempt_writer *attempt_writer_create(struct database *database);
 /* After database_free. What is not committed yet is forgotten: the leases run
@@ -48,8 +48,13 @@ void attempt_writer_free(struct attempt_writer **writer);
 /* The lease that results carry. */
 void attempt_writer_set_worker(struct attempt_writer *writer,
                                int64_t worker_id);
+/* Called after records were committed, from the loop. */
+void attempt_writer_watch(struct attempt_writer *writer, loop_fn *on_stored,
+                          void *owner);
 /* Records that are not committed yet: they are bounded by the scheduler. */
 size_t attempt_writer_pending(const struct attempt_writer *writer);
+/* Since when the oldest of them waits, on the monotonic clock; 0: none. */
+int64_t attempt_writer_waits_since(const struct attempt_writer *writer);
 
 /* Decide, log and write. The delivery and its message may be dropped at once
  * afterwards. account: whose settings say who is told; NULL if it is gone. */

@@ -33,6 +33,11 @@
 #define ACCOUNT_SHARE 4
 #define GIVE_BACK_BUSY_SECONDS 30
 #define GIVE_BACK_SUSPENDED_SECONDS 300
+/* What was delivered and is not committed is delivered again if we die. So no
+ * delivery starts while the oldest result waits for longer than this, while so
+ * many wait (a batch), or while there is nobody to give them to. */
+#define RESULT_PATIENCE_MILLISECONDS 500
+#define RESULTS_WAITING_MAX 256
 
 struct scheduler {
     struct scheduler_options options;
@@ -49,6 +54,7 @@ struct scheduler {
     bool is_claiming;
     bool is_draining;
     bool has_published_waits;
+    bool is_held_up; /* a site asked and may not send */
     loop_fn *on_drained;
     void *drain_owner;
     struct timer claim_timer;
@@ -157,10 +163,37 @@ static bool may_finish(void *owner)
     return lease_is_valid(scheduler->options.lease);
 }
 
+static bool may_take(const struct scheduler *scheduler)
+{
+    return !scheduler->is_draining && lease_is_valid(scheduler->options.lease);
+}
+
+static bool results_keep_up(const struct scheduler *scheduler)
+{
+    int64_t patience =
+        RESULT_PATIENCE_MILLISECONDS * CLOCK_MILLISECOND * clock_rate();
+    int64_t since = attempt_writer_waits_since(scheduler->writer);
+    return (since == 0 || clock_monotonic() - since < patience) &&
+           attempt_writer_pending(scheduler->writer) < RESULTS_WAITING_MAX &&
+           database_is_up(scheduler->options.database);
+}
+
 static bool may_send(void *owner)
 {
-    const struct scheduler *scheduler = owner;
-    return !scheduler->is_draining && may_finish(owner);
+    struct scheduler *scheduler = owner;
+    bool may = may_take(scheduler) && results_keep_up(scheduler);
+    scheduler->is_held_up = scheduler->is_held_up || !may;
+    return may;
+}
+
+/* What held the sites up may be over; they do not ask again by themselves. */
+static void resume(void *owner)
+{
+    struct scheduler *scheduler = owner;
+    if (scheduler->is_held_up && may_send(scheduler)) {
+        scheduler->is_held_up = false;
+        destinations_wake_all(scheduler->destinations);
+    }
 }
 
 static bool may_connect(void *owner)
@@ -485,7 +518,7 @@ static void claim(struct scheduler *scheduler)
     if (scheduler->is_claiming || scheduler->is_draining) {
         return;
     }
-    if (!may_send(scheduler) || room == 0 ||
+    if (!may_take(scheduler) || room == 0 ||
         budget_is_tight(scheduler->options.budget)) {
         claim_again_in(scheduler, CLAIM_INTERVAL_MILLISECONDS);
         return;
@@ -555,6 +588,7 @@ static void tidy(void *owner)
         destinations_tidy(scheduler->destinations);
     }
     publish_waits(scheduler);
+    resume(scheduler);
     timer_start(&scheduler->tidy_timer, scheduler->options.loop,
                 TIDY_INTERVAL_MILLISECONDS, tidy, scheduler);
     finish_drain_if_empty(scheduler);
@@ -659,6 +693,7 @@ struct scheduler *scheduler_create(const struct scheduler_options *options)
         .owner = scheduler,
     };
     scheduler->destinations = destinations_create(&destinations_options);
+    attempt_writer_watch(scheduler->writer, resume, scheduler);
     timer_start(&scheduler->tidy_timer, options->loop,
                 TIDY_INTERVAL_MILLISECONDS, tidy, scheduler);
     return scheduler;
@@ -686,6 +721,7 @@ void scheduler_free(struct scheduler **scheduler_pointer)
         return;
     }
     *scheduler_pointer = NULL;
+    attempt_writer_watch(scheduler->writer, NULL, NULL);
     timer_stop(&scheduler->claim_timer);
     timer_stop(&scheduler->tidy_timer);
     drop_unsent(scheduler);
@@ -747,8 +783,7 @@ bool scheduler_has_room(const struct scheduler *scheduler, int64_t account_id,
         map_get_id(scheduler->counts_by_account, account_id);
     size_t of_account = count != NULL ? count->deliveries : 0;
     size_t share = (size_t)relay_settings_now()->in_hand / ACCOUNT_SHARE;
-    return may_send((void *)(uintptr_t)scheduler) &&
-           delivery_count <= room_left(scheduler) &&
+    return may_take(scheduler) && delivery_count <= room_left(scheduler) &&
            of_account + delivery_count <= share &&
            !budget_is_tight(scheduler->options.budget);
 }

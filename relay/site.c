@@ -631,7 +631,8 @@ const char *site_why(const struct site *site)
         return "";
     }
     if (!site->handler->may_send(site->owner)) {
-        return "this worker has no valid lease: PostgreSQL is away";
+        return "PostgreSQL is away or slow: this worker has no valid lease, or "
+               "waits until results are stored";
     }
     if (site->last_trouble[0] != '\0') {
         snprintf(why, sizeof(why), "no connection: %s", site->last_trouble);

@@ -34,6 +34,11 @@
 #define KILL_GRACE_MILLISECONDS 10000
 /* A worker that lived this long starts the back-off anew. */
 #define STABLE_MILLISECONDS 30000
+/* How long the start waits for a port in use. Workers whose supervisor was
+ * killed let go of theirs as soon as they hear of it; who is started again at
+ * once may still be faster. */
+#define PORT_PATIENCE_MILLISECONDS 5000
+#define PORT_RETRY_MILLISECONDS 50
 /* Files of a worker besides sessions and outgoing connections: listeners,
  * PostgreSQL, DNS, HTTP, epoll, log. */
 #define OTHER_FILES 200
@@ -66,6 +71,28 @@ static int64_t now_milliseconds(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int open_port(const struct network_address *address,
+                     struct error *error)
+{
+    const struct timespec pause = { .tv_nsec =
+                                        PORT_RETRY_MILLISECONDS * 1000000 };
+    int64_t give_up = now_milliseconds() + PORT_PATIENCE_MILLISECONDS;
+    bool is_told = false;
+    int descriptor;
+    while ((descriptor = listener_open(address, error)) < 0 &&
+           errno == EADDRINUSE && now_milliseconds() < give_up) {
+        if (!is_told) {
+            log_warning(NULL, "a port is in use: waiting for it",
+                        "seconds=%d reason=\"%s\"",
+                        PORT_PATIENCE_MILLISECONDS / 1000,
+                        log_quote(text_of(error->text)));
+            is_told = true;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return descriptor;
+}
+
 static bool open_listeners(struct supervisor *supervisor, struct error *error)
 {
     if (!relay_settings_listeners(supervisor->listeners,
@@ -87,7 +114,7 @@ static bool open_listeners(struct supervisor *supervisor, struct error *error)
                              "in the section [tls]",
                              listener->policy.name);
         }
-        listener->descriptor = listener_open(&listener->address, error);
+        listener->descriptor = open_port(&listener->address, error);
         if (listener->descriptor < 0) {
             return false;
         }
@@ -205,6 +232,7 @@ static void start_worker(struct supervisor *supervisor, size_t index)
             .slots = supervisor->slots,
             .worker_count = supervisor->worker_count,
             .worker_index = index,
+            .supervisor_pid = supervisor_pid,
         };
         int status = worker_run(&setup);
         memory_free(supervisor->children);

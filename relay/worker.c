@@ -79,6 +79,7 @@ struct worker {
     bool is_loading_directory;
     bool is_directory_stale; /* changed while it was being loaded */
     bool is_draining;
+    bool is_orphan; /* the supervisor is gone, and with it our ports */
 };
 
 /* -- listeners -- */
@@ -188,6 +189,23 @@ static void close_doors(struct worker *worker)
     }
 }
 
+/* The supervisor was killed: what it is started anew with are these ports. We
+ * only end what we have begun. */
+static void let_go_of_ports(struct worker *worker)
+{
+    if (worker->is_orphan || getppid() == worker->setup->supervisor_pid) {
+        return;
+    }
+    worker->is_orphan = true;
+    log_warning(NULL, "the supervisor is gone", "consequence=\"%s\"",
+                "this worker lets go of its ports and drains");
+    close_doors(worker);
+    http_server_free(&worker->http);
+    for (size_t i = 0; i < worker->setup->listener_count; i++) {
+        close(worker->setup->listeners[i].descriptor);
+    }
+}
+
 /* -- directory -- */
 
 static void load_directory(struct worker *worker);
@@ -243,6 +261,7 @@ static void on_database_up(void *owner)
     struct worker *worker = owner;
     log_info(NULL, "database up", "");
     lease_wake(worker->lease);
+    scheduler_wake(worker->scheduler);
     load_directory(worker);
 }
 
@@ -436,6 +455,7 @@ static void drain_scheduler(void *owner)
 static void drain(void *owner)
 {
     struct worker *worker = owner;
+    let_go_of_ports(worker);
     if (worker->is_draining) {
         return;
     }

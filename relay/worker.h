@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/config.h"
 #include "relay/relay_settings.h"
@@ -28,6 +29,7 @@ struct worker_setup {
     struct worker_slot *slots; /* of all workers */
     size_t worker_count;
     size_t worker_index;
+    pid_t supervisor_pid; /* another parent: ours was killed */
 };
 
 /* Run until SIGTERM or SIGINT, drained; returns the exit status. */
