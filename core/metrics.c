@@ -137,11 +137,6 @@ int64_t metric_sum(const struct metric *metric)
     return sum;
 }
 
-size_t metrics_worker_count(void)
-{
-    return is_open ? worker_count : 1;
-}
-
 static const struct metric *metric_at(size_t slot)
 {
     size_t first = 1;

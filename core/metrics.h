@@ -34,7 +34,6 @@ void metric_add(const struct metric *metric, int64_t amount);
 void metric_set(const struct metric *metric, int64_t value); /* gauge */
 int64_t metric_sum(const struct metric *metric); /* over all workers */
 int64_t metric_of_worker(const struct metric *metric, size_t worker_index);
-size_t metrics_worker_count(void);
 
 /* Prometheus text format, version 0.0.4. */
 void metrics_print(struct buffer *out_text);

@@ -8,7 +8,6 @@
 #include "core/log.h"
 #include "core/map.h"
 #include "core/memory.h"
-#include "core/metrics.h"
 #include "relay/relay_settings.h"
 #include "relay/resolution.h"
 #include "relay/route_target.h"
@@ -38,15 +37,41 @@ struct destinations {
     const struct directory *directory;
     struct map *by_domain; /* struct destination */
     struct map *sites; /* struct site, by all that makes it (site_identity) */
+    size_t worker_count; /* alive, on all nodes */
+    size_t rank; /* ours among them, from 0 */
 };
 
 /* -- sites -- */
 
-static size_t part_of_worker(int64_t whole)
+/* What does not divide goes to the first ranks. Everybody has one: a worker
+ * without any could not deliver what it has in hand. */
+static size_t connections_of_worker(const struct destinations *destinations)
 {
-    size_t workers = metrics_worker_count();
-    size_t part = (size_t)whole / (workers > 0 ? workers : 1);
+    size_t whole = (size_t)relay_settings_now()->connections_per_site;
+    size_t part = whole / destinations->worker_count;
+    if (destinations->rank < whole % destinations->worker_count) {
+        part++;
+    }
     return part > 0 ? part : 1;
+}
+
+static double rate_of_worker(const struct destinations *destinations)
+{
+    return (double)relay_settings_now()->messages_per_second_per_site /
+           (double)destinations->worker_count;
+}
+
+void destinations_set_share(struct destinations *destinations,
+                            size_t worker_count, size_t rank)
+{
+    size_t position = 0;
+    void *site = NULL;
+    destinations->worker_count = worker_count > 0 ? worker_count : 1;
+    destinations->rank = rank;
+    while (map_next(destinations->sites, &position, NULL, &site)) {
+        site_set_limits(site, connections_of_worker(destinations),
+                        rate_of_worker(destinations));
+    }
 }
 
 static struct site *make_site(struct destinations *destinations,
@@ -55,7 +80,6 @@ static struct site *make_site(struct destinations *destinations,
 {
     const struct relay_settings_values *settings = relay_settings_now();
     const struct route_target *target = &destination->target;
-    size_t workers = metrics_worker_count();
     struct site_options options = {
         .kind = SITE_SMTP,
         .key = key,
@@ -63,9 +87,8 @@ static struct site *make_site(struct destinations *destinations,
         .hostname = settings->hostname,
         .tls_any = destinations->options.tls_any,
         .tls_verified = destinations->options.tls_verified,
-        .connections_max = part_of_worker(settings->connections_per_site),
-        .messages_per_second = (double)settings->messages_per_second_per_site /
-                               (double)(workers > 0 ? workers : 1),
+        .connections_max = connections_of_worker(destinations),
+        .messages_per_second = rate_of_worker(destinations),
     };
     if (destination->has_target) {
         options.kind = target->kind == ROUTE_SANDBOX   ? SITE_SANDBOX
@@ -265,6 +288,7 @@ struct destinations *destinations_create(
     destinations->options = *options;
     destinations->by_domain = map_create();
     destinations->sites = map_create();
+    destinations->worker_count = 1;
     return destinations;
 }
 

@@ -46,6 +46,11 @@ void destinations_free(struct destinations **destinations);
 void destinations_set_directory(struct destinations *destinations,
                                 const struct directory *directory);
 
+/* Of so many workers this is the one of that rank (from 0): its part of what is
+ * allowed per site. */
+void destinations_set_share(struct destinations *destinations,
+                            size_t worker_count, size_t rank);
+
 /* Find the delivery's site. */
 void destinations_route(struct destinations *destinations,
                         struct delivery *delivery);

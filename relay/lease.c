@@ -2,6 +2,10 @@
 /*
  * The validity is counted from the moment the renewal was sent, PostgreSQL
  * counts it from the moment it arrived: so ours always ends first.
+ *
+ *   register ──> renew ──> acquired ──> renew ...
+ *
+ * The first renewal tells how many we are: nothing is sent before that.
  */
 #include "relay/lease.h"
 
@@ -17,6 +21,8 @@
 #define RETRY_MILLISECONDS 500
 #define RENEWALS_PER_SPAN 3
 #define RESIGN_TIMEOUT_MILLISECONDS 5000
+/* So long after another worker's lease may have run out we look. */
+#define AFTER_END_MILLISECONDS 50
 
 struct lease {
     struct loop *loop;
@@ -29,6 +35,7 @@ struct lease {
     int64_t asked_monotonic; /* when the request on its way was sent */
     int64_t valid_until_monotonic;
     bool is_asking;
+    bool is_acquired; /* on_acquired was called */
     bool is_resigning;
     loop_fn *on_resigned;
     void *resign_owner;
@@ -51,12 +58,21 @@ static void ask_again_in(struct lease *lease, int64_t milliseconds)
     }
 }
 
-static void extend(struct lease *lease)
+/* Three times per span; sooner if somebody else would be dead by then, so that
+ * what the dead had waits no longer than their lease. */
+static int64_t time_of_next(const struct worker_renewal *renewal)
 {
-    int64_t span = relay_settings_now()->lease;
+    int64_t own = relay_settings_now()->lease / RENEWALS_PER_SPAN;
+    int64_t end = renewal->next_end_milliseconds + AFTER_END_MILLISECONDS;
+    return renewal->next_end_milliseconds > 0 && end < own ? end : own;
+}
+
+static void extend(struct lease *lease, const struct worker_renewal *renewal)
+{
     lease->valid_until_monotonic =
-        lease->asked_monotonic + span * CLOCK_MILLISECOND;
-    ask_again_in(lease, span / RENEWALS_PER_SPAN);
+        lease->asked_monotonic +
+        relay_settings_now()->lease * CLOCK_MILLISECOND;
+    ask_again_in(lease, time_of_next(renewal));
 }
 
 static void on_registered(void *owner, enum database_result result,
@@ -80,14 +96,13 @@ static void on_registered(void *owner, enum database_result result,
     lease->predecessor_worker_id = 0;
     lease->worker_id = worker_id;
     id_set_worker(worker_number);
-    extend(lease);
     log_info(NULL, "worker registered", "worker=%" PRId64 " number=%d",
              worker_id, worker_number);
-    lease->handler->on_acquired(lease->owner, worker_id);
+    ask_again_in(lease, 0);
 }
 
-static void on_renewed(void *owner, enum database_result result, bool is_alive,
-                       int64_t taken_over_count)
+static void on_renewed(void *owner, enum database_result result,
+                       const struct worker_renewal *renewal)
 {
     struct lease *lease = owner;
     lease->is_asking = false;
@@ -95,16 +110,21 @@ static void on_renewed(void *owner, enum database_result result, bool is_alive,
         ask_again_in(lease, RETRY_MILLISECONDS);
         return;
     }
-    if (!is_alive) {
+    if (!renewal->is_alive) {
         log_warning(NULL, "lease lost", "worker=%" PRId64, lease->worker_id);
         lease->worker_id = 0;
         lease->valid_until_monotonic = 0;
+        lease->is_acquired = false;
         lease->handler->on_lost(lease->owner);
         ask_again_in(lease, 0);
         return;
     }
-    extend(lease);
-    lease->handler->on_renewed(lease->owner, taken_over_count);
+    extend(lease, renewal);
+    if (!lease->is_acquired) {
+        lease->is_acquired = true;
+        lease->handler->on_acquired(lease->owner, lease->worker_id);
+    }
+    lease->handler->on_renewed(lease->owner, renewal);
 }
 
 static int span_seconds(void)

@@ -15,14 +15,16 @@
 
 struct database;
 struct lease;
+struct worker_renewal; /* sql/queue.h */
 
 struct lease_handler {
     /* We have a (new) worker id; id_set_worker was called. */
     void (*on_acquired)(void *owner, int64_t worker_id);
     /* It is gone: others may have our deliveries. A new one is being sought. */
     void (*on_lost)(void *owner);
-    /* Renewed; taken_over_count deliveries of dead workers became due. */
-    void (*on_renewed)(void *owner, int64_t taken_over_count);
+    /* Renewed: what the other workers do, and what became due of the dead. The
+     * first time right after on_acquired. */
+    void (*on_renewed)(void *owner, const struct worker_renewal *renewal);
 };
 
 /* predecessor_worker_id: of the process that we replace and that is known to be

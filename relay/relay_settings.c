@@ -329,7 +329,8 @@ const struct setting relay_settings[] = {
       .initial = "20",
       .minimum = 1,
       .maximum = 10000,
-      .description = "connections to one site, split over the workers" },
+      .description = "connections to one site, split over the live workers of "
+                     "all nodes; at least one each" },
     { .section = "delivery",
       .key = "messages_per_connection",
       .type = SETTING_NUMBER,
@@ -345,7 +346,8 @@ const struct setting relay_settings[] = {
       .initial = "0",
       .minimum = 0,
       .maximum = 1000000,
-      .description = "rate to one site, split over the workers; 0: no limit" },
+      .description = "rate to one site, split over the live workers of all "
+                     "nodes; 0: no limit" },
     { .section = "delivery",
       .key = "waiting_per_site",
       .type = SETTING_NUMBER,

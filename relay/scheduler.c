@@ -34,10 +34,9 @@
 #define GIVE_BACK_BUSY_SECONDS 30
 #define GIVE_BACK_SUSPENDED_SECONDS 300
 /* What was delivered and is not committed is delivered again if we die. So no
- * delivery starts while the oldest result waits for longer than this, while so
- * many wait (a batch), or while there is nobody to give them to. */
+ * delivery starts while the oldest result waits for longer than this, while a
+ * batch of them waits, or while there is nobody to give them to. */
 #define RESULT_PATIENCE_MILLISECONDS 500
-#define RESULTS_WAITING_MAX 256
 
 struct scheduler {
     struct scheduler_options options;
@@ -172,9 +171,10 @@ static bool results_keep_up(const struct scheduler *scheduler)
 {
     int64_t patience =
         RESULT_PATIENCE_MILLISECONDS * CLOCK_MILLISECOND * clock_rate();
+    size_t most = database_batch_rows();
     int64_t since = attempt_writer_waits_since(scheduler->writer);
     return (since == 0 || clock_monotonic() - since < patience) &&
-           attempt_writer_pending(scheduler->writer) < RESULTS_WAITING_MAX &&
+           attempt_writer_pending(scheduler->writer) < most &&
            database_is_up(scheduler->options.database);
 }
 
@@ -760,6 +760,12 @@ void scheduler_start(struct scheduler *scheduler, int64_t worker_id)
     scheduler->worker_id = worker_id;
     attempt_writer_set_worker(scheduler->writer, worker_id);
     claim_again_in(scheduler, 0);
+}
+
+void scheduler_set_share(struct scheduler *scheduler, size_t worker_count,
+                         size_t rank)
+{
+    destinations_set_share(scheduler->destinations, worker_count, rank);
 }
 
 void scheduler_drop_all(struct scheduler *scheduler)

@@ -45,6 +45,9 @@ void scheduler_set_directory(struct scheduler *scheduler,
                              const struct directory *directory);
 /* We have a lease: begin to claim. */
 void scheduler_start(struct scheduler *scheduler, int64_t worker_id);
+/* So many workers of all nodes are alive, and this one's rank among them. */
+void scheduler_set_share(struct scheduler *scheduler, size_t worker_count,
+                         size_t rank);
 /* The lease was lost: drop everything that is not on the wire, and what is on
  * the wire will not reach its final dot. */
 void scheduler_drop_all(struct scheduler *scheduler);

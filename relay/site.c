@@ -534,14 +534,37 @@ struct site *site_create(struct loop *loop, const struct site_options *options,
     for (size_t i = 0; i < LANE_COUNT; i++) {
         site->lanes[i].by_account = map_create();
     }
-    if (options->messages_per_second > 0) {
-        site->interval =
-            (int64_t)((double)CLOCK_SECOND / options->messages_per_second);
-    }
     if (site->kind == SITE_SMTP) {
         create_pool(site, options);
     }
+    site_set_limits(site, options->connections_max,
+                    options->messages_per_second);
     return site;
+}
+
+void site_set_limits(struct site *site, size_t connections_max,
+                     double messages_per_second)
+{
+    int64_t interval =
+        messages_per_second > 0
+            ? (int64_t)((double)CLOCK_SECOND / messages_per_second)
+            : 0;
+    if (site->interval == interval &&
+        site->pool_options.connections_max == connections_max) {
+        return;
+    }
+    int64_t latest = clock_monotonic() + interval;
+    site->interval = interval;
+    site->next_send_monotonic = site->next_send_monotonic < latest
+                                    ? site->next_send_monotonic
+                                    : latest;
+    site->pool_options.connections_max = connections_max;
+    timer_stop(&site->rate_timer);
+    if (site->pool != NULL) {
+        smtp_pool_wake(site->pool);
+    } else {
+        site_wake(site);
+    }
 }
 
 void site_free(struct site **site_pointer)

@@ -59,6 +59,10 @@ void site_free(struct site **site);
 void site_set_hosts(struct site *site, const struct smtp_host *hosts,
                     size_t host_count);
 
+/* This worker's part has changed; what is too many closes after its message. */
+void site_set_limits(struct site *site, size_t connections_max,
+                     double messages_per_second);
+
 /* Queue a delivery; in front, if it goes on at another host. */
 void site_add(struct site *site, struct delivery *delivery, bool in_front);
 /* Take a waiting delivery out of its queue. */

@@ -76,6 +76,7 @@ struct worker {
     struct timer measure_timer;
     struct timer drain_timer;
     struct timer door_timer; /* opens the listeners whatever is missing */
+    size_t crowd; /* how many workers were alive when last heard of */
     bool is_loading_directory;
     bool is_directory_stale; /* changed while it was being loaded */
     bool is_draining;
@@ -329,13 +330,33 @@ static void on_lease_lost(void *owner)
     scheduler_drop_all(worker->scheduler);
 }
 
-static void on_lease_renewed(void *owner, int64_t taken_over_count)
+static void log_crowd(struct worker *worker, size_t worker_count)
+{
+    int64_t limit = relay_settings_now()->connections_per_site;
+    if (worker_count == worker->crowd) {
+        return;
+    }
+    worker->crowd = worker_count;
+    log_info(NULL, "live workers", "count=%zu", worker_count);
+    if ((int64_t)worker_count > limit) {
+        log_warning(NULL, "more workers than connections to a site",
+                    "workers=%zu connections_per_site=%" PRId64
+                    " consequence=\"%s\"",
+                    worker_count, limit, "every worker makes one connection");
+    }
+}
+
+static void on_lease_renewed(void *owner, const struct worker_renewal *renewal)
 {
     struct worker *worker = owner;
-    if (taken_over_count > 0) {
+    log_crowd(worker, renewal->worker_count);
+    scheduler_set_share(worker->scheduler, renewal->worker_count,
+                        renewal->rank);
+    if (renewal->taken_over_count > 0) {
         log_warning(NULL, "deliveries of dead workers are due again",
-                    "count=%" PRId64, taken_over_count);
-        metric_add(&relay_metrics[METRIC_TAKEN_OVER], taken_over_count);
+                    "count=%" PRId64, renewal->taken_over_count);
+        metric_add(&relay_metrics[METRIC_TAKEN_OVER],
+                   renewal->taken_over_count);
         scheduler_wake(worker->scheduler);
     }
 }

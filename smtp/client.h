@@ -47,7 +47,7 @@ struct smtp_pool_options {
     const char *password;
     bool auth_in_clear;
     const struct network_address *source; /* or NULL */
-    size_t connections_max;
+    size_t connections_max; /* may change; wake the pool then */
     size_t messages_per_connection_max;
     int64_t idle_milliseconds; /* how long an unused connection is kept */
     int64_t connect_timeout_milliseconds;

@@ -217,6 +217,13 @@ static size_t wanted_openings(const struct smtp_pool *pool)
     return retries + pool->handler->work_waiting(pool->owner);
 }
 
+/* The limit was lowered: whoever is not busy goes. */
+static bool is_over_limit(const struct smtp_pool *pool)
+{
+    return pool->opening.count + ready_count(pool) >
+           pool->options->connections_max;
+}
+
 static bool may_open(const struct smtp_pool *pool)
 {
     return !pool->is_draining && all_count(pool) < pool->allowance &&
@@ -320,6 +327,9 @@ static void work(void *owner)
         drain(pool);
         return;
     }
+    while ((session = first_of(&pool->idle)) != NULL && is_over_limit(pool)) {
+        quit(pool, session);
+    }
     while ((session = first_of(&pool->idle)) != NULL &&
            give_work(pool, session, false)) {
     }
@@ -339,7 +349,8 @@ static void post_work(struct smtp_pool *pool)
 static void on_ready(void *owner, struct client_session *session)
 {
     struct smtp_pool *pool = owner;
-    if (pool->is_draining || client_session_is_used_up(session)) {
+    if (pool->is_draining || client_session_is_used_up(session) ||
+        is_over_limit(pool)) {
         quit(pool, session);
         tell_drained(pool);
         if (!pool->is_freed) {

@@ -302,11 +302,21 @@ static void on_renew(void *owner, enum database_result result,
                      const struct rows *rows, const struct error *error)
 {
     struct question *question = owner;
-    bool is_done = result == DATABASE_DONE;
+    struct worker_renewal renewal = { 0 };
     (void)error;
-    question->on_renewed(question->owner, result,
-                         is_done && rows_boolean(rows, 0, "is_alive"),
-                         is_done ? rows_int64(rows, 0, "taken_over_count") : 0);
+    if (result == DATABASE_DONE) {
+        renewal = (struct worker_renewal){
+            .is_alive = rows_boolean(rows, 0, "is_alive"),
+            .taken_over_count = rows_int64(rows, 0, "taken_over_count"),
+            .worker_count = (size_t)rows_int64(rows, 0, "worker_count"),
+            .rank = (size_t)rows_int64(rows, 0, "rank"),
+            .next_end_milliseconds =
+                rows_is_null(rows, 0, "next_end_milliseconds")
+                    ? 0
+                    : rows_int64(rows, 0, "next_end_milliseconds"),
+        };
+    }
+    question->on_renewed(question->owner, result, &renewal);
     free_question(question);
 }
 

@@ -67,10 +67,21 @@ void worker_register(struct database *database, const char *node,
                      worker_registered_fn *on_registered, void *owner);
 
 /* Renew our lease and take over the deliveries of workers whose lease ran out
- * (they become due at `now`). is_alive false: our own row is gone, others may
- * have our deliveries: drop everything and register anew. */
+ * (they become due at `now`). */
+struct worker_renewal {
+    /* False: our own row is gone, others may have our deliveries: drop
+     * everything and register anew. */
+    bool is_alive;
+    int64_t taken_over_count;
+    /* Of the workers of all nodes that are alive, and our place among them. */
+    size_t worker_count;
+    size_t rank; /* from 0 */
+    /* When the first lease of another worker runs out, unless it is renewed;
+     * 0: there is no other. */
+    int64_t next_end_milliseconds;
+};
 typedef void worker_renewed_fn(void *owner, enum database_result result,
-                               bool is_alive, int64_t taken_over_count);
+                               const struct worker_renewal *renewal);
 void worker_renew(struct database *database, int64_t worker_id,
                   int lease_seconds, int64_t now, worker_renewed_fn *on_renewed,
                   void *owner);

@@ -6,7 +6,10 @@
 --   $1 worker_id bigint
 --   $2 lease_seconds integer
 --   $3 now timestamptz
--- Columns: is_alive boolean, taken_over_count bigint
+-- Columns: is_alive boolean, taken_over_count bigint, and where this worker
+-- stands among the live ones: worker_count bigint, rank bigint (from 0);
+-- next_end_milliseconds bigint: when the first lease of another one would run
+-- out (NULL: there is none)
 WITH renewed AS (
     UPDATE baton.worker
     SET alive_until = now() + $2::integer * interval '1 second'
@@ -36,4 +39,11 @@ WITH renewed AS (
     RETURNING 1
 )
 SELECT EXISTS (SELECT FROM renewed) AS is_alive,
-       (SELECT count(*) FROM freed) AS taken_over_count;
+       (SELECT count(*) FROM freed) AS taken_over_count,
+       count(*) + 1 AS worker_count,
+       count(*) FILTER (WHERE worker_id < $1::bigint) AS rank,
+       ceil(extract(epoch FROM min(alive_until) - now()) * 1000)::bigint
+           AS next_end_milliseconds
+FROM baton.worker
+WHERE alive_until >= now()
+  AND worker_id <> $1::bigint;

@@ -199,6 +199,39 @@ static void busy_site_gets_more_connections(void **state)
     rig_close(&rig);
 }
 
+static size_t open_at_the_end;
+
+static void lower_limit_when_all_are_open(struct rig *rig)
+{
+    if (rig->open_connections == 4) {
+        rig->options.connections_max = 1;
+    }
+    if (rig->done == 58) {
+        open_at_the_end = rig->open_connections;
+    }
+}
+
+static void a_lowered_limit_is_obeyed_at_once(void **state)
+{
+    static struct rig rig;
+    const char *dialogues[] = { HELLO DELIVERY_64, HELLO DELIVERY_64,
+                                HELLO DELIVERY_64, HELLO DELIVERY_64, NULL };
+    (void)state;
+    rig_open(&rig);
+    rig.options.connections_max = 4;
+    rig.on_event = lower_limit_when_all_are_open;
+    rig_add_hop(&rig, dialogues);
+    for (size_t i = 0; i < 60; i++) {
+        rig_add_message(&rig, "r@x", RIG_BODY);
+    }
+    rig_run(&rig);
+    assert_false(rig.has_timed_out);
+    assert_int_equal(rig.done, 60);
+    assert_int_equal(rig.connections_most, 4);
+    assert_int_equal(open_at_the_end, 1);
+    rig_close(&rig);
+}
+
 static void one_connection_is_tried_first(void **state)
 {
     static struct rig rig;
@@ -450,6 +483,7 @@ int main(void)
         { "S11: connecting times out", connecting_times_out, NULL, NULL, NULL },
         cmocka_unit_test(reuse_is_told),
         cmocka_unit_test(busy_site_gets_more_connections),
+        cmocka_unit_test(a_lowered_limit_is_obeyed_at_once),
         cmocka_unit_test(one_connection_is_tried_first),
         cmocka_unit_test(idle_connection_says_quit),
         cmocka_unit_test(leaving_connection_gets_no_work),

@@ -221,17 +221,15 @@ static void what_a_lost_claim_took_is_claimed_again(void **state)
 
 struct renewal {
     int result;
-    bool is_alive;
-    int64_t taken_over_count;
+    struct worker_renewal is;
 };
 
-static void on_renewed(void *owner, enum database_result result, bool is_alive,
-                       int64_t taken_over_count)
+static void on_renewed(void *owner, enum database_result result,
+                       const struct worker_renewal *is)
 {
     struct renewal *renewal = owner;
     renewal->result = (int)result;
-    renewal->is_alive = is_alive;
-    renewal->taken_over_count = taken_over_count;
+    renewal->is = *is;
 }
 
 static bool is_renewed(void *owner)
@@ -239,13 +237,13 @@ static bool is_renewed(void *owner)
     return ((struct renewal *)owner)->result != -1;
 }
 
-static struct renewal renew(struct fixture *f, int64_t worker_id)
+static struct worker_renewal renew(struct fixture *f, int64_t worker_id)
 {
     struct renewal renewal = { .result = -1 };
     worker_renew(f->database, worker_id, 30, clock_now(), on_renewed, &renewal);
     run_until(f, is_renewed, &renewal);
     assert_int_equal(renewal.result, DATABASE_DONE);
-    return renewal;
+    return renewal.is;
 }
 
 static void on_resigned(void *owner, enum database_result result)
@@ -266,7 +264,7 @@ static void a_dead_worker_s_deliveries_are_taken_over(void **state)
     assert_int_equal(renew(f, alive).taken_over_count, 0);
     sql_do(f, "UPDATE baton.worker SET alive_until = now() - interval '1 s' "
               "WHERE worker_id = (SELECT min(worker_id) FROM baton.worker)");
-    struct renewal renewal = renew(f, alive);
+    struct worker_renewal renewal = renew(f, alive);
     assert_true(renewal.is_alive);
     assert_int_equal(renewal.taken_over_count, 6);
     claim(f, alive, 100, 0, &claimed);
@@ -288,12 +286,36 @@ static void who_was_late_takes_nothing_over(void **state)
     fill(f, 1, 10, 0, "now() - interval '1 hour'");
     claim(f, other, 6, 0, &claimed);
     sql_do(f, "UPDATE baton.worker SET alive_until = now() - interval '1 s'");
-    struct renewal renewal = renew(f, first);
+    struct worker_renewal renewal = renew(f, first);
     assert_true(renewal.is_alive);
     assert_int_equal(renewal.taken_over_count, 0);
     /* Who does not come back until the next time is dead. */
     assert_int_equal(renew(f, first).taken_over_count, 6);
     arena_free(&claimed.arena);
+}
+
+static void a_worker_learns_its_place_among_the_live(void **state)
+{
+    struct fixture *f = *state;
+    int64_t first = make_worker(f, 10, 0);
+    int64_t second = make_worker(f, 20, 0);
+    int64_t third = make_worker(f, 30, 0);
+    struct worker_renewal renewal = renew(f, second);
+    assert_int_equal(renewal.worker_count, 3);
+    assert_int_equal(renewal.rank, 1);
+    assert_in_range(renewal.next_end_milliseconds, 1, 10000);
+    assert_int_equal(renew(f, third).rank, 2);
+    /* One whose lease ran out counts no longer, for those, too, who may not
+     * take over from it. */
+    sql_do(f, "UPDATE baton.worker SET alive_until = now() - interval '1 s' "
+              "WHERE worker_id <> (SELECT max(worker_id) FROM baton.worker)");
+    renewal = renew(f, second);
+    assert_int_equal(renewal.worker_count, 2);
+    assert_int_equal(renewal.rank, 0);
+    assert_in_range(renewal.next_end_milliseconds, 10001, 30000);
+    renewal = renew(f, third);
+    assert_int_equal(renewal.worker_count, 2);
+    assert_false(renew(f, first).is_alive);
 }
 
 static void a_successor_retires_its_predecessor(void **state)
@@ -441,6 +463,7 @@ int main(void)
         ROW(what_a_lost_claim_took_is_claimed_again),
         ROW(a_dead_worker_s_deliveries_are_taken_over),
         ROW(who_was_late_takes_nothing_over),
+        ROW(a_worker_learns_its_place_among_the_live),
         ROW(a_successor_retires_its_predecessor),
         ROW(what_belongs_to_nobody_is_found),
         ROW(who_resigns_leaves_everything_due),
