@@ -3,12 +3,15 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
 import urllib.parse
 
 import psycopg2
+
+from waiting import wait_until
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 
@@ -62,6 +65,25 @@ class Postgres:
 
     def stop(self, mode="immediate"):
         self.control("-m", mode, "stop")
+
+    def processes(self):
+        """Process ids of the server: the postmaster's first."""
+        with open(f"{self.folder}/data/postmaster.pid", encoding="ascii") as file:
+            postmaster = int(file.readline())
+        listing = subprocess.run(["ps", "-o", "pid=", "--ppid", str(postmaster)],
+                                 capture_output=True, text=True).stdout
+        return [postmaster, *map(int, listing.split())]
+
+    def kill(self):
+        """Every process at once, as a power cut does; they are gone when it
+        returns."""
+        os.kill(self.processes()[0], signal.SIGSTOP)  # no new backend meanwhile
+        processes = self.processes()
+        for process in processes:
+            os.kill(process, signal.SIGKILL)
+        wait_until(lambda: not any(os.path.exists(f"/proc/{process}")
+                                   for process in processes),
+                   "the end of PostgreSQL", 30)
 
     def start(self):
         subprocess.run([ROOT + "/script/postgres", "start", self.folder],
