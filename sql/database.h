@@ -55,6 +55,7 @@ enum database_result {
 extern const struct setting sql_settings[];
 extern const size_t sql_setting_count;
 const char *database_url(void);
+size_t database_batch_rows(void); /* most results in one transaction */
 void sql_metrics_register(void);
 
 #endif

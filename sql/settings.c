@@ -113,6 +113,11 @@ const struct sql_settings_values *sql_settings_now(void)
     return &values;
 }
 
+size_t database_batch_rows(void)
+{
+    return (size_t)values.batch_rows;
+}
+
 const char *database_url(void)
 {
     return values.url;
