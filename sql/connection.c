@@ -231,6 +231,20 @@ static void lose_link(struct connection *connection)
     lose(connection, PQerrorMessage(connection->link));
 }
 
+/* A link without memory or socket is lost like any other. */
+static void watch_link(struct connection *connection, enum watch_for direction,
+                       void (*callback)(void *owner))
+{
+    int descriptor = PQsocket(connection->link);
+    if (descriptor < 0) {
+        lose_link(connection);
+        return;
+    }
+    watch_start(direction == WATCH_READ ? &connection->on_readable
+                                        : &connection->on_writable,
+                connection->loop, descriptor, direction, callback, connection);
+}
+
 /* -- deadlines -- */
 
 static void check_deadlines(void *owner)
@@ -280,6 +294,15 @@ static bool give_rows(struct request *request, PGresult *result)
                                      (struct rows *)(void *)result);
 }
 
+/* An error without a code is none of PostgreSQL's: libpq could not read the
+ * answer, for want of memory for example. What was asked may have been done. */
+static bool is_unread(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE) &&
+           PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL;
+}
+
 static void take_result(struct request *request, PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
@@ -326,7 +349,7 @@ static void take_results(struct connection *connection)
             continue;
         }
         null_count = 0;
-        if (PQstatus(connection->link) == CONNECTION_BAD) {
+        if (PQstatus(connection->link) == CONNECTION_BAD || is_unread(result)) {
             lose(connection, PQresultErrorMessage(result));
             PQclear(result);
         } else {
@@ -412,9 +435,7 @@ static void pump(struct connection *connection)
         }
         if (flushed > 0) {
             if (connection->on_writable.event == NULL) {
-                watch_start(&connection->on_writable, connection->loop,
-                            PQsocket(connection->link), WATCH_WRITE,
-                            on_writable, connection);
+                watch_link(connection, WATCH_WRITE, on_writable);
             }
             return;
         }
@@ -610,9 +631,7 @@ static void start_session(struct connection *connection)
         lose_link(connection);
         return;
     }
-    watch_start(&connection->on_readable, connection->loop,
-                PQsocket(connection->link), WATCH_READ, on_readable,
-                connection);
+    watch_link(connection, WATCH_READ, on_readable);
     submit(connection, &start_handler, connection);
 }
 
@@ -629,14 +648,10 @@ static void poll_connecting(void *owner)
         start_session(connection);
         break;
     case PGRES_POLLING_READING:
-        watch_start(&connection->on_readable, connection->loop,
-                    PQsocket(connection->link), WATCH_READ, poll_connecting,
-                    connection);
+        watch_link(connection, WATCH_READ, poll_connecting);
         break;
     case PGRES_POLLING_WRITING:
-        watch_start(&connection->on_writable, connection->loop,
-                    PQsocket(connection->link), WATCH_WRITE, poll_connecting,
-                    connection);
+        watch_link(connection, WATCH_WRITE, poll_connecting);
         break;
     default:
         lose_link(connection);
@@ -667,8 +682,7 @@ static void start_connecting(void *owner)
     }
     enter_state(connection, STATE_CONNECTING);
     connection->link = PQconnectStartParams(keywords, values, 1);
-    check(connection->link != NULL);
-    if (PQstatus(connection->link) == CONNECTION_BAD) {
+    if (PQstatus(connection->link) == CONNECTION_BAD) { /* or is NULL */
         lose_link(connection);
         return;
     }
@@ -676,9 +690,7 @@ static void start_connecting(void *owner)
     timer_start(&connection->timer, connection->loop,
                 world_milliseconds(CONNECT_TIMEOUT_MILLISECONDS),
                 on_connect_timeout, connection);
-    watch_start(&connection->on_writable, connection->loop,
-                PQsocket(connection->link), WATCH_WRITE, poll_connecting,
-                connection);
+    watch_link(connection, WATCH_WRITE, poll_connecting);
 }
 
 /* -- public -- */

@@ -83,6 +83,7 @@ class Baton:
         self.connection = None
         self.crashes_expected = False
         self.ports = {}
+        self.environment = {}  # on top of environment()
         self.listeners = listeners or {
             "smtp": "tls=optional", "smtps": "tls=implicit",
             "clear": "tls=none auth_in_clear=on"}
@@ -130,7 +131,7 @@ class Baton:
         self.process = subprocess.Popen(
             [BINARY, "serve", "--config", self.config], stdout=log,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd="/",
-            env=environment())
+            env={**environment(), **self.environment})
         log.close()
 
     def fail_to_start(self):
