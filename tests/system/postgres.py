@@ -17,13 +17,15 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 
 
 class Postgres:
-    def __init__(self):
+    def __init__(self, listen=""):
+        """listen: an address, besides the socket that its URL names."""
         self.folder = tempfile.mkdtemp(prefix="baton-test-")
         os.chmod(self.folder, 0o755)
-        environment = dict(os.environ, POSTGRES_CONNECTIONS="300")
+        self.environment = dict(os.environ, POSTGRES_CONNECTIONS="300",
+                                POSTGRES_LISTEN=listen)
         self.url = subprocess.run(
             [ROOT + "/script/postgres", "start", self.folder], check=True,
-            stdout=subprocess.PIPE, text=True, env=environment).stdout.strip()
+            stdout=subprocess.PIPE, text=True, env=self.environment).stdout.strip()
         self.count = 0
         self.lock = threading.Lock()
 
@@ -88,7 +90,7 @@ class Postgres:
     def start(self):
         subprocess.run([ROOT + "/script/postgres", "start", self.folder],
                        check=True, stdout=subprocess.DEVNULL,
-                       env=dict(os.environ, POSTGRES_CONNECTIONS="300"))
+                       env=self.environment)
 
     def close(self):
         subprocess.run([ROOT + "/script/postgres", "stop", self.folder],
