@@ -68,6 +68,7 @@ struct submission {
     struct new_message row_values;
     struct batch_row row;
     bool is_leased;
+    int64_t given_monotonic; /* to PostgreSQL */
 };
 
 /* A refused message leaves an event; nobody waits for it. */
@@ -458,6 +459,8 @@ static void on_stored(void *owner, enum database_result result,
                     message->deliveries.count);
         metric_add(&relay_metrics[METRIC_ACCEPTED], 1);
         metric_add(&relay_metrics[METRIC_ACCEPTED_BYTES], message->size_bytes);
+        scheduler_note_fresh(intake->options.scheduler,
+                             clock_monotonic() - submission->given_monotonic);
     } else if (result == DATABASE_FAILED) {
         log_error(NULL, "a message could not be stored",
                   "message=%" PRId64 " reason=\"%s\"", message->message_id,
@@ -496,6 +499,7 @@ static void store(struct candidate *candidate,
     budget_move(&transaction->share, &message->share);
     message->size_bytes = (int64_t)message->data.length;
     fill_row(submission, &candidate->composed, candidate->transcript);
+    submission->given_monotonic = clock_monotonic();
     client->submission = submission;
     list_append(&intake->submissions, &submission->link);
     message_store(intake->options.database, &submission->row,

@@ -27,10 +27,19 @@
 
 #define CLAIM_ROWS 500
 #define CLAIM_INTERVAL_MILLISECONDS 1000
+/* Beside fresh mail: a few rows, often. */
+#define PACED_CLAIM_MILLISECONDS 100
 #define TIDY_INTERVAL_MILLISECONDS 1000
 #define FORGET_EVERY 30 /* of the above */
-/* One account fills at most this part of the room, so that others find some. */
+/* One account fills at most a quarter of the room, so that others find some;
+ * what is claimed leaves a quarter of the room, and of the memory three, for
+ * what is just being accepted. */
 #define ACCOUNT_SHARE 4
+#define FRESH_SHARE 4
+#define BACKLOG_MEMORY_SHARE 4
+/* An account with more for a destination than may wait for it: no more now. */
+#define OVERFULL_SECONDS 1
+#define PASSED_OVER_MAX 256
 #define GIVE_BACK_BUSY_SECONDS 30
 #define GIVE_BACK_SUSPENDED_SECONDS 300
 /* What was delivered and is not committed is delivered again if we die. So no
@@ -40,6 +49,7 @@
 
 struct scheduler {
     struct scheduler_options options;
+    struct pace pace;
     const struct directory *directory;
     struct attempt_writer *writer;
     struct destinations *destinations;
@@ -51,6 +61,7 @@ struct scheduler {
     int64_t worker_id; /* 0: no lease */
     int64_t next_account; /* where the next claim goes on */
     bool is_claiming;
+    bool is_paced; /* the last claim was, for the sake of fresh mail */
     bool is_draining;
     bool has_published_waits;
     bool is_held_up; /* a site asked and may not send */
@@ -62,7 +73,9 @@ struct scheduler {
 };
 
 struct account_count {
+    int64_t account_id;
     size_t deliveries;
+    int64_t overfull_until_monotonic;
 };
 
 /* -- what is in hand -- */
@@ -74,6 +87,7 @@ static void count_delivery(struct scheduler *scheduler, int64_t account_id,
         map_get_id(scheduler->counts_by_account, account_id);
     if (count == NULL) {
         count = memory_alloc(sizeof(*count));
+        count->account_id = account_id;
         map_set_id(scheduler->counts_by_account, account_id, count);
     }
     count->deliveries += (size_t)change;
@@ -266,6 +280,10 @@ static void on_routed(void *owner, struct delivery *delivery, struct site *site)
     struct scheduler *scheduler = owner;
     size_t most = (size_t)relay_settings_now()->waiting_per_site;
     if (site_waiting_count(site) >= most) {
+        struct account_count *count = map_get_id(
+            scheduler->counts_by_account, delivery->message->account_id);
+        count->overfull_until_monotonic =
+            clock_monotonic() + OVERFULL_SECONDS * CLOCK_SECOND;
         give_back(scheduler, delivery, GIVE_BACK_BUSY_SECONDS,
                   "many deliveries wait for this destination already");
         return;
@@ -468,6 +486,14 @@ static void take_claimed(struct scheduler *scheduler,
     }
 }
 
+static size_t room_left(const struct scheduler *scheduler)
+{
+    size_t in_use =
+        scheduler->delivery_count + attempt_writer_pending(scheduler->writer);
+    size_t most = (size_t)relay_settings_now()->in_hand;
+    return in_use < most ? most - in_use : 0;
+}
+
 static void claim(struct scheduler *scheduler);
 
 static void on_claim_timer(void *owner)
@@ -500,33 +526,80 @@ static void on_claimed(void *owner, enum database_result result,
         take_claimed(scheduler, &deliveries[i]);
     }
     metric_add(&relay_metrics[METRIC_CLAIMED], (int64_t)delivery_count);
-    claim_again_in(scheduler,
-                   delivery_count > 0 ? 0 : CLAIM_INTERVAL_MILLISECONDS);
+    pace_spend(&scheduler->pace, (int64_t)delivery_count);
+    claim_again_in(scheduler, delivery_count == 0 ? CLAIM_INTERVAL_MILLISECONDS
+                              : scheduler->is_paced ? PACED_CLAIM_MILLISECONDS
+                                                    : 0);
 }
 
-static size_t room_left(const struct scheduler *scheduler)
+/* Accounts that have their share in hand, or more for a destination than may
+ * wait for it. */
+static size_t find_full_accounts(const struct scheduler *scheduler,
+                                 int64_t *out_ids, size_t most)
 {
-    size_t in_use =
-        scheduler->delivery_count + attempt_writer_pending(scheduler->writer);
-    size_t most = (size_t)relay_settings_now()->in_hand;
-    return in_use < most ? most - in_use : 0;
+    size_t share = (size_t)relay_settings_now()->in_hand / ACCOUNT_SHARE;
+    int64_t now = clock_monotonic();
+    size_t found = 0;
+    size_t position = 0;
+    void *value = NULL;
+    while (found < most && map_next(scheduler->counts_by_account, &position,
+                                    NULL, &value)) {
+        const struct account_count *count = value;
+        if (count->deliveries >= share ||
+            now < count->overfull_until_monotonic) {
+            out_ids[found++] = count->account_id;
+        }
+    }
+    return found;
+}
+
+static bool has_memory_for_backlog(const struct budget *budget)
+{
+    return budget_used_bytes(budget) <=
+           budget_total_bytes(budget) / BACKLOG_MEMORY_SHARE;
+}
+
+static size_t room_for_backlog(const struct scheduler *scheduler)
+{
+    size_t room = room_left(scheduler);
+    size_t fresh = (size_t)relay_settings_now()->in_hand / FRESH_SHARE;
+    return room > fresh ? room - fresh : 0;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 static void claim(struct scheduler *scheduler)
 {
-    size_t room = room_left(scheduler);
+    int64_t passed_over[PASSED_OVER_MAX];
+    size_t room = room_for_backlog(scheduler);
     if (scheduler->is_claiming || scheduler->is_draining) {
         return;
     }
-    if (!may_take(scheduler) || room == 0 ||
-        budget_is_tight(scheduler->options.budget)) {
+    if (!may_send(scheduler) || room == 0 ||
+        !has_memory_for_backlog(scheduler->options.budget)) {
         claim_again_in(scheduler, CLAIM_INTERVAL_MILLISECONDS);
         return;
     }
+    int64_t paced = pace_rows(&scheduler->pace, clock_monotonic());
+    scheduler->is_paced = paced != PACE_ROWS_UNLIMITED;
+    if (paced <= 0) {
+        claim_again_in(scheduler, PACED_CLAIM_MILLISECONDS);
+        return;
+    }
+    struct queue_claim wanted = {
+        .worker_id = scheduler->worker_id,
+        .now = clock_now(),
+        .row_limit = (int)smaller(paced, smaller((int64_t)room, CLAIM_ROWS)),
+        .after_account = scheduler->next_account,
+        .passed_over = passed_over,
+        .passed_over_count =
+            find_full_accounts(scheduler, passed_over, PASSED_OVER_MAX),
+    };
     scheduler->is_claiming = true;
-    queue_claim(scheduler->options.database, scheduler->worker_id, clock_now(),
-                (int)(room < CLAIM_ROWS ? room : CLAIM_ROWS),
-                scheduler->next_account, on_claimed, scheduler);
+    queue_claim(scheduler->options.database, &wanted, on_claimed, scheduler);
 }
 
 /* -- once a second -- */
@@ -680,6 +753,7 @@ struct scheduler *scheduler_create(const struct scheduler_options *options)
 {
     struct scheduler *scheduler = memory_alloc(sizeof(*scheduler));
     scheduler->options = *options;
+    scheduler->pace = options->pace;
     scheduler->writer = options->writer;
     scheduler->messages_by_id = map_create();
     scheduler->counts_by_account = map_create();
@@ -801,6 +875,11 @@ void scheduler_add(struct scheduler *scheduler, struct held_message *message)
         count_delivery(scheduler, message->account_id, 1);
     }
     admit_all(scheduler, message);
+}
+
+void scheduler_note_fresh(struct scheduler *scheduler, int64_t wait)
+{
+    pace_note_fresh(&scheduler->pace, clock_monotonic(), wait);
 }
 
 void scheduler_drain(struct scheduler *scheduler, loop_fn *on_drained,

@@ -19,6 +19,7 @@
 #include "core/tls.h"
 #include "relay/held_message.h"
 #include "relay/lease.h"
+#include "relay/pace.h"
 #include "sql/database.h"
 #include "sql/directory.h"
 
@@ -34,6 +35,7 @@ struct scheduler_options {
     const struct lease *lease;
     const struct tls_context *tls_any;
     const struct tls_context *tls_verified;
+    struct pace pace; /* copied: how fast to claim beside fresh mail */
 };
 
 struct scheduler *scheduler_create(const struct scheduler_options *options);
@@ -60,6 +62,9 @@ bool scheduler_has_room(const struct scheduler *scheduler, int64_t account_id,
                         size_t delivery_count);
 /* Take over a stored message with its bytes. */
 void scheduler_add(struct scheduler *scheduler, struct held_message *message);
+
+/* Somebody's message was stored; it took so many microseconds. */
+void scheduler_note_fresh(struct scheduler *scheduler, int64_t wait);
 
 /* An operator's command: "cancel|retry message|account|domain|all [VALUE]". */
 void scheduler_command(struct scheduler *scheduler, struct text command);

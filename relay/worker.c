@@ -518,6 +518,10 @@ static void create_relay(struct worker *worker)
         .lease = worker->lease,
         .tls_any = worker->tls_any,
         .tls_verified = worker->tls_verified,
+        .pace = { .signal = &worker->slot->pace,
+                  .signals = &worker->setup->slots[0].pace,
+                  .stride = sizeof(worker->setup->slots[0]),
+                  .signal_count = worker->setup->worker_count },
     };
     worker->scheduler = scheduler_create(&scheduler_options);
     struct intake_options intake_options = {

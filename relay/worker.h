@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "core/config.h"
+#include "relay/pace.h"
 #include "relay/relay_settings.h"
 
 /* What all processes see of a worker; lies in shared memory. */
@@ -19,6 +20,7 @@ struct worker_slot {
     int64_t worker_id; /* of its lease: the successor retires it */
     int64_t session_count;
     bool is_accepting; /* its listeners are open */
+    struct pace_signal pace;
 };
 
 struct worker_setup {

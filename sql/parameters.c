@@ -109,6 +109,23 @@ void parameter_text(struct parameters *parameters, const char *text)
     }
 }
 
+void parameter_int64s(struct parameters *parameters, const int64_t *values,
+                      size_t count)
+{
+    struct buffer *bytes = &add_scalar(parameters)->bytes;
+    binary_append_int32(bytes, count > 0 ? 1 : 0); /* dimensions */
+    binary_append_int32(bytes, 0); /* no NULL */
+    binary_append_int32(bytes, TYPE_INT8);
+    if (count > 0) {
+        binary_append_int32(bytes, (int32_t)count);
+        binary_append_int32(bytes, 1); /* its lower bound */
+    }
+    for (size_t i = 0; i < count; i++) {
+        binary_append_int32(bytes, 8);
+        binary_append_int64(bytes, values[i]);
+    }
+}
+
 /* -- columns -- */
 
 static struct parameter *next_column(struct parameters *parameters,

@@ -43,6 +43,9 @@ void parameter_int64(struct parameters *parameters, int64_t value);
 void parameter_int32(struct parameters *parameters, int32_t value);
 void parameter_instant(struct parameters *parameters, int64_t at);
 void parameter_text(struct parameters *parameters, const char *text);
+/* A whole $n::bigint[], which may be empty. */
+void parameter_int64s(struct parameters *parameters, const int64_t *values,
+                      size_t count);
 
 /* The same as elements of $n::bigint[] …: call one for each column, then
  * row_end. */

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -21,10 +22,8 @@
 struct claim {
     struct list_link link;
     struct database *database;
-    int64_t worker_id;
-    int64_t now;
-    int row_limit;
-    int64_t after_account;
+    struct queue_claim wanted;
+    int64_t *passed_over;
     queue_claimed_fn *on_claimed;
     void *owner;
 };
@@ -33,6 +32,7 @@ static void free_claim(struct claim *claim)
 {
     list_remove(&claim->link);
     loop_cancel_posts(claim->database->loop, claim);
+    memory_free(claim->passed_over);
     memory_free(claim);
 }
 
@@ -102,8 +102,8 @@ static void on_claim(void *owner, enum database_result result,
         give_claimed(claim, rows);
     } else {
         struct arena *arena = NULL;
-        claim->on_claimed(claim->owner, result, NULL, 0, claim->after_account,
-                          &arena);
+        claim->on_claimed(claim->owner, result, NULL, 0,
+                          claim->wanted.after_account, &arena);
         arena_free(&arena);
     }
     free_claim(claim);
@@ -117,11 +117,13 @@ static void run_claim(struct claim *claim)
     database->claim_number++;
     database->has_lost_claim = true; /* until its answer is there */
     name_claim(database, name);
-    parameter_int64(&parameters, claim->worker_id);
-    parameter_instant(&parameters, claim->now);
-    parameter_int32(&parameters, claim->row_limit);
-    parameter_int64(&parameters, claim->after_account);
+    parameter_int64(&parameters, claim->wanted.worker_id);
+    parameter_instant(&parameters, claim->wanted.now);
+    parameter_int32(&parameters, claim->wanted.row_limit);
+    parameter_int64(&parameters, claim->wanted.after_account);
     parameter_text(&parameters, name);
+    parameter_int64s(&parameters, claim->passed_over,
+                     claim->wanted.passed_over_count);
     query_run(database, STATEMENT_QUEUE_CLAIM, &parameters, on_claim, claim);
     parameters_free(&parameters);
 }
@@ -142,8 +144,8 @@ static void take_back_lost_claim(struct claim *claim)
     struct parameters parameters = { 0 };
     char name[64];
     name_claim(claim->database, name);
-    parameter_int64(&parameters, claim->worker_id);
-    parameter_instant(&parameters, claim->now);
+    parameter_int64(&parameters, claim->wanted.worker_id);
+    parameter_instant(&parameters, claim->wanted.now);
     parameter_text(&parameters, name);
     query_run(claim->database, STATEMENT_QUEUE_UNCLAIM, &parameters,
               on_unclaimed, claim);
@@ -155,17 +157,24 @@ static void refuse_claim(void *owner)
     on_claim(owner, DATABASE_UNAVAILABLE, NULL, NULL);
 }
 
-void queue_claim(struct database *database, int64_t worker_id, int64_t now,
-                 int row_limit, int64_t after_account,
+static int64_t *copy_ids(const int64_t *ids, size_t count)
+{
+    int64_t *copy = memory_alloc_array(count + 1, sizeof(*copy));
+    if (count > 0) {
+        memcpy(copy, ids, count * sizeof(*copy));
+    }
+    return copy;
+}
+
+void queue_claim(struct database *database, const struct queue_claim *wanted,
                  queue_claimed_fn *on_claimed, void *owner)
 {
     struct claim *claim = memory_alloc(sizeof(*claim));
     *claim = (struct claim){
         .database = database,
-        .worker_id = worker_id,
-        .now = now,
-        .row_limit = row_limit,
-        .after_account = after_account,
+        .wanted = *wanted,
+        .passed_over =
+            copy_ids(wanted->passed_over, wanted->passed_over_count),
         .on_claimed = on_claimed,
         .owner = owner,
     };

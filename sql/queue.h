@@ -43,9 +43,17 @@ typedef void queue_claimed_fn(void *owner, enum database_result result,
 
 /* Lease up to row_limit deliveries that are due at `now`, fairly: at most 64
  * accounts with id > after_account (wrapping round), an equal share each, high
- * priority first, then by due time. One request at a time. */
-void queue_claim(struct database *database, int64_t worker_id, int64_t now,
-                 int row_limit, int64_t after_account,
+ * priority first, then by due time. Accounts passed over get nothing. One
+ * claim at a time; what the struct points to is copied. */
+struct queue_claim {
+    int64_t worker_id;
+    int64_t now;
+    int row_limit;
+    int64_t after_account;
+    const int64_t *passed_over;
+    size_t passed_over_count;
+};
+void queue_claim(struct database *database, const struct queue_claim *wanted,
                  queue_claimed_fn *on_claimed, void *owner);
 
 /* How many rows of the queue are due (of large accounts only so many are

@@ -1,13 +1,16 @@
 -- Lease due deliveries, fairly: walk from account to account in the due index,
 -- starting behind $4 and going round, at most 256 accounts far and until 64 of
 -- them have something due; each gets an equal share of the rows, its high
--- priority first, then what was due first.
+-- priority first, then what was due first. Whether an account has something due
+-- is asked in a form that PostgreSQL cannot answer for all accounts at once, by
+-- reading the whole queue.
 -- Parameters:
 --   $1 worker_id bigint
 --   $2 now timestamptz
 --   $3 row_limit integer
 --   $4 after_account bigint
 --   $5 claim text   marks what this claim took, for queue_unclaim
+--   $6 passed_over bigint[]   accounts that get nothing now
 -- Columns: next_account bigint (the same in every row; where to go on), then
 -- the delivery: account_id bigint, delivery_id bigint (NULL: there is none),
 -- message_id bigint, domain text, priority smallint, attempt_count integer,
@@ -40,14 +43,18 @@ WITH RECURSIVE walk (account_id, lap, place) AS (
     SELECT walk.account_id, walk.place
     FROM walk
     WHERE walk.place > 0
-      AND (EXISTS (SELECT FROM baton.queue
-                   WHERE queue.account_id = walk.account_id
-                     AND queue.priority = 1
-                     AND queue.due_at <= $2::timestamptz)
-           OR EXISTS (SELECT FROM baton.queue
-                      WHERE queue.account_id = walk.account_id
-                        AND queue.priority = 0
-                        AND queue.due_at <= $2::timestamptz))
+      AND walk.account_id <> ALL ($6::bigint[])
+      AND coalesce((SELECT true FROM baton.queue
+                    WHERE queue.account_id = walk.account_id
+                      AND queue.priority = 1
+                      AND queue.due_at <= $2::timestamptz
+                    LIMIT 1),
+                   (SELECT true FROM baton.queue
+                    WHERE queue.account_id = walk.account_id
+                      AND queue.priority = 0
+                      AND queue.due_at <= $2::timestamptz
+                    LIMIT 1),
+                   false)
     LIMIT 64
 ), picked AS MATERIALIZED (
     SELECT own.id

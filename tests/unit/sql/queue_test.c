@@ -32,14 +32,25 @@ static bool is_claimed(void *owner)
     return ((struct claimed *)owner)->result != -1;
 }
 
-static void claim(struct fixture *f, int64_t worker_id, int limit,
-                  int64_t after, struct claimed *claimed)
+static void start_claim(struct fixture *f, const struct queue_claim *wanted,
+                        struct claimed *claimed)
 {
     arena_free(&claimed->arena);
     claimed->result = -1;
-    queue_claim(f->database, worker_id, clock_now(), limit, after, on_claimed,
-                claimed);
+    queue_claim(f->database, wanted, on_claimed, claimed);
     assert_int_equal(claimed->result, -1);
+}
+
+static void claim(struct fixture *f, int64_t worker_id, int limit,
+                  int64_t after, struct claimed *claimed)
+{
+    struct queue_claim wanted = {
+        .worker_id = worker_id,
+        .now = clock_now(),
+        .row_limit = limit,
+        .after_account = after,
+    };
+    start_claim(f, &wanted, claimed);
     run_until(f, is_claimed, claimed);
 }
 
@@ -188,6 +199,52 @@ static void rows_in_other_hands_are_skipped(void **state)
     arena_free(&claimed.arena);
 }
 
+static void accounts_passed_over_get_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct claimed claimed = { 0 };
+    const int64_t passed_over[] = { 1, 3 };
+    fill(f, 1, 50, 0, "now() - interval '1 hour'");
+    fill(f, 2, 5, 0, "now() - interval '1 minute'");
+    fill(f, 3, 5, 1, "now() - interval '1 minute'");
+    start_claim(f,
+                &(struct queue_claim){ .worker_id = 1,
+                                       .now = clock_now(),
+                                       .row_limit = 100,
+                                       .passed_over = passed_over,
+                                       .passed_over_count = 2 },
+                &claimed);
+    run_until(f, is_claimed, &claimed);
+    assert_int_equal(claimed.count, 5);
+    assert_int_equal(count_of(&claimed, 2), 5);
+    arena_free(&claimed.arena);
+}
+
+/* Plans are made while the tables are empty, and kept while they grow: none may
+ * read all of the queue for the sake of a few rows. */
+static void a_claim_never_reads_the_whole_queue(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer prepare = { 0 };
+    buffer_printf(&prepare, "PREPARE claim AS %s",
+                  statement_table[STATEMENT_QUEUE_CLAIM].text);
+    sql_do(f, "CREATE FUNCTION pg_temp.plan_lines(pattern text) RETURNS bigint "
+              "LANGUAGE plpgsql AS $$ DECLARE line text; found bigint := 0; "
+              "BEGIN FOR line IN EXECUTE 'EXPLAIN EXECUTE claim(1, now(), 10, "
+              "0, ''x'', ''{}'')' LOOP "
+              "found := found + (line ~ pattern)::integer; END LOOP; "
+              "RETURN found; END $$");
+    sql_do(f, "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = "
+              "off; SET enable_bitmapscan = off; SET enable_hashjoin = off");
+    sql_do(f, prepare.data);
+    assert_true(sql_number(f, "SELECT pg_temp.plan_lines('queue')") > 0);
+    assert_int_equal(sql_number(f, "SELECT pg_temp.plan_lines("
+                                   "'hashed SubPlan|Seq Scan on queue')"),
+                     0);
+    sql_do(f, "RESET ALL; DEALLOCATE claim");
+    buffer_free(&prepare);
+}
+
 static void what_a_lost_claim_took_is_claimed_again(void **state)
 {
     struct fixture *f = *state;
@@ -197,8 +254,10 @@ static void what_a_lost_claim_took_is_claimed_again(void **state)
     assert_int_equal(claimed.count, 2);
     arena_free(&claimed.arena);
     /* The claim is done, its answer does not arrive. */
-    claimed.result = -1;
-    queue_claim(f->database, 1, clock_now(), 5, 0, on_claimed, &claimed);
+    start_claim(f,
+                &(struct queue_claim){
+                    .worker_id = 1, .now = clock_now(), .row_limit = 5 },
+                &claimed);
     int64_t until = clock_monotonic() + 10 * CLOCK_SECOND;
     while (sql_number(f, "SELECT count(*) FROM baton.queue WHERE worker_id = "
                          "1") < 7) {
@@ -460,6 +519,8 @@ int main(void)
         ROW(a_claim_goes_round_all_accounts),
         ROW(high_priority_goes_first_then_what_was_due_first),
         ROW(rows_in_other_hands_are_skipped),
+        ROW(accounts_passed_over_get_nothing),
+        ROW(a_claim_never_reads_the_whole_queue),
         ROW(what_a_lost_claim_took_is_claimed_again),
         ROW(a_dead_worker_s_deliveries_are_taken_over),
         ROW(who_was_late_takes_nothing_over),
