@@ -68,19 +68,22 @@ class Postgres:
     def stop(self, mode="immediate"):
         self.control("-m", mode, "stop")
 
-    def processes(self):
-        """Process ids of the server: the postmaster's first."""
+    def postmaster(self):
         with open(f"{self.folder}/data/postmaster.pid", encoding="ascii") as file:
-            postmaster = int(file.readline())
+            return int(file.readline())
+
+    def processes(self, postmaster=None):
+        """Process ids of the server: the postmaster's first."""
+        postmaster = postmaster or self.postmaster()
         listing = subprocess.run(["ps", "-o", "pid=", "--ppid", str(postmaster)],
                                  capture_output=True, text=True).stdout
         return [postmaster, *map(int, listing.split())]
 
-    def kill(self):
-        """Every process at once, as a power cut does; they are gone when it
-        returns."""
-        os.kill(self.processes()[0], signal.SIGSTOP)  # no new backend meanwhile
-        processes = self.processes()
+    def kill(self, postmaster=None):
+        """Every process at once; they are gone when it returns."""
+        postmaster = postmaster or self.postmaster()
+        os.kill(postmaster, signal.SIGSTOP)  # no new backend meanwhile
+        processes = self.processes(postmaster)
         for process in processes:
             os.kill(process, signal.SIGKILL)
         wait_until(lambda: not any(os.path.exists(f"/proc/{process}")
