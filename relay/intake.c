@@ -144,11 +144,12 @@ static void on_authenticate(void *owner, const char *user, const char *password)
 
 /* -- envelope -- */
 
+/* A PostgreSQL that hangs is noticed by the lease that nobody renews. */
 static bool can_store(const struct intake *intake)
 {
     return intake->directory != NULL &&
            database_is_up(intake->options.database) &&
-           lease_worker_id(intake->options.lease) != 0;
+           lease_is_valid(intake->options.lease);
 }
 
 static void on_mail(void *owner, const struct smtp_transaction *transaction,
