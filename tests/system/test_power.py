@@ -25,8 +25,8 @@ from waiting import wait_until
 
 ROUNDS = scale(1, 10)
 CONTROL_ROUNDS = scale(1, 3)
-MESSAGES = scale(100, 1000)  # before each cut: so many and up to as many again
-RATE = 200
+MESSAGES = scale(50, 1000)  # before each cut: so many and up to as many again
+RATE = scale(100, 300)
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 
