@@ -35,7 +35,7 @@
  * what is claimed leaves a quarter of the room, and of the memory three, for
  * what is just being accepted. */
 #define ACCOUNT_SHARE 4
-#define FRESH_SHARE 4
+#define FRESH_SHARE 4 /* also of the connections */
 #define BACKLOG_MEMORY_SHARE 4
 /* An account with more for a destination than may wait for it: no more now. */
 #define OVERFULL_SECONDS 1
@@ -75,6 +75,7 @@ struct scheduler {
 struct account_count {
     int64_t account_id;
     size_t deliveries;
+    size_t transactions; /* on the wire */
     int64_t overfull_until_monotonic;
 };
 
@@ -210,22 +211,57 @@ static void resume(void *owner)
     }
 }
 
-static bool may_connect(void *owner)
+/* Of connections, or of transactions: all but what is kept for others. */
+static size_t connections_but_reserve(void)
+{
+    size_t connections = (size_t)relay_settings_now()->connections;
+    return connections - connections / FRESH_SHARE;
+}
+
+/* However many hang elsewhere, a site that has none yet finds one. */
+static bool may_connect(void *owner, bool is_first)
 {
     struct scheduler *scheduler = owner;
-    if (scheduler->connection_count >=
-        (size_t)relay_settings_now()->connections) {
+    size_t most = is_first ? (size_t)relay_settings_now()->connections
+                           : connections_but_reserve();
+    if (scheduler->connection_count >= most) {
         return false;
     }
     scheduler->connection_count++;
     return true;
 }
 
+/* One account whose receivers hang leaves connections to the others. */
+static bool may_begin(void *owner, int64_t account_id)
+{
+    const struct scheduler *scheduler = owner;
+    const struct account_count *count =
+        map_get_id(scheduler->counts_by_account, account_id);
+    return count->transactions < connections_but_reserve();
+}
+
+static void on_begin(void *owner, int64_t account_id)
+{
+    const struct scheduler *scheduler = owner;
+    struct account_count *count =
+        map_get_id(scheduler->counts_by_account, account_id);
+    count->transactions++;
+}
+
+static void on_end(void *owner, int64_t account_id)
+{
+    const struct scheduler *scheduler = owner;
+    struct account_count *count =
+        map_get_id(scheduler->counts_by_account, account_id);
+    if (count->transactions-- >= connections_but_reserve()) {
+        destinations_wake_all(scheduler->destinations);
+    }
+}
+
 static void on_connection_closed(void *owner)
 {
     struct scheduler *scheduler = owner;
-    size_t most = (size_t)relay_settings_now()->connections;
-    if (scheduler->connection_count-- >= most) {
+    if (scheduler->connection_count-- >= connections_but_reserve()) {
         destinations_wake_all(scheduler->destinations);
     }
 }
@@ -257,6 +293,9 @@ static const struct site_handler site_handler = {
     .may_send = may_send,
     .may_finish = may_finish,
     .may_connect = may_connect,
+    .may_begin = may_begin,
+    .on_begin = on_begin,
+    .on_end = on_end,
     .on_connection_closed = on_connection_closed,
 };
 

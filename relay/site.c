@@ -66,6 +66,7 @@ struct site_transaction {
     struct list_link link;
     struct arena *arena;
     struct delivery **deliveries;
+    int64_t account_id;
     int64_t taken_monotonic;
 };
 
@@ -123,13 +124,9 @@ void site_remove(struct delivery *delivery)
     drop_empty_queue(lane, queue);
 }
 
-static struct delivery *take_from_lane(struct site *site, struct lane *lane)
+static struct delivery *take_from_queue(struct site *site, struct lane *lane,
+                                        struct account_queue *queue)
 {
-    struct account_queue *queue =
-        LIST_ITEM(lane->queues.first, struct account_queue, link);
-    if (queue == NULL) {
-        return NULL;
-    }
     struct delivery *delivery =
         LIST_ITEM(list_take_first(&queue->deliveries), struct delivery, link);
     site->waiting_count--;
@@ -142,9 +139,34 @@ static struct delivery *take_from_lane(struct site *site, struct lane *lane)
 struct delivery *site_take_waiting(struct site *site)
 {
     for (size_t i = 0; i < LANE_COUNT; i++) {
-        struct delivery *delivery = take_from_lane(site, &site->lanes[i]);
-        if (delivery != NULL) {
-            return delivery;
+        struct lane *lane = &site->lanes[i];
+        if (lane->queues.first != NULL) {
+            return take_from_queue(
+                site, lane,
+                LIST_ITEM(lane->queues.first, struct account_queue, link));
+        }
+    }
+    return NULL;
+}
+
+static bool may_begin(const struct site *site,
+                      const struct account_queue *queue)
+{
+    return site->handler->may_begin(site->owner, queue->account_id);
+}
+
+/* The next one for the wire: of an account that may use one more connection. */
+static struct delivery *take_for_wire(struct site *site)
+{
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        struct lane *lane = &site->lanes[i];
+        for (struct list_link *link = lane->queues.first; link != NULL;
+             link = link->next) {
+            struct account_queue *queue =
+                LIST_ITEM(link, struct account_queue, link);
+            if (may_begin(site, queue)) {
+                return take_from_queue(site, lane, queue);
+            }
         }
     }
     return NULL;
@@ -255,6 +277,8 @@ static struct site_transaction *begin_transaction(struct site *site,
         arena_alloc(arena, sizeof(*transaction));
     size_t most = count_siblings(first);
     transaction->site = site;
+    transaction->account_id = first->message->account_id;
+    site->handler->on_begin(site->owner, transaction->account_id);
     list_append(&site->transactions, &transaction->link);
     transaction->arena = arena;
     transaction->taken_monotonic = clock_monotonic();
@@ -316,7 +340,7 @@ static struct smtp_client_transaction *take_work(void *owner)
         return NULL;
     }
     struct delivery *first;
-    while ((first = site_take_waiting(site)) != NULL) {
+    while ((first = take_for_wire(site)) != NULL) {
         struct error error;
         if (held_message_compose(first->message, &error)) {
             return &begin_transaction(site, first)->wire;
@@ -350,6 +374,7 @@ static void on_transaction_done(void *owner,
         .sandbox_message = text_of(""),
     };
     site->last_trouble[0] = '\0';
+    site->handler->on_end(site->owner, transaction->account_id);
     for (size_t i = 0; i < wire->recipient_count; i++) {
         struct delivery *delivery = transaction->deliveries[i];
         const struct smtp_outcome *outcome = &wire->recipients[i].outcome;
@@ -407,13 +432,26 @@ static void on_connect_failed(void *owner, const struct smtp_host *host,
 static size_t work_waiting(void *owner)
 {
     const struct site *site = owner;
-    return site->handler->may_send(site->owner) ? site->waiting_count : 0;
+    size_t count = 0;
+    if (!site->handler->may_send(site->owner)) {
+        return 0;
+    }
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        for (struct list_link *link = site->lanes[i].queues.first; link != NULL;
+             link = link->next) {
+            const struct account_queue *queue =
+                LIST_ITEM(link, struct account_queue, link);
+            count += may_begin(site, queue) ? queue->deliveries.count : 0;
+        }
+    }
+    return count;
 }
 
 static bool may_connect(void *owner)
 {
     struct site *site = owner;
-    bool may = site->handler->may_connect(site->owner);
+    bool is_first = smtp_pool_connection_count(site->pool) == 0;
+    bool may = site->handler->may_connect(site->owner, is_first);
     site->is_limited_by_connections = !may;
     return may;
 }

@@ -48,7 +48,13 @@ struct site_handler {
     bool (*may_send)(void *owner);
     /* May what is on the wire get its final dot (the lease holds)? */
     bool (*may_finish)(void *owner);
-    bool (*may_connect)(void *owner);
+    /* May one more connection be made? is_first: the site has none. */
+    bool (*may_connect)(void *owner, bool is_first);
+    /* May one more transaction of this account begin? If not, site_wake when
+     * it may. Then: it begins, it has ended. */
+    bool (*may_begin)(void *owner, int64_t account_id);
+    void (*on_begin)(void *owner, int64_t account_id);
+    void (*on_end)(void *owner, int64_t account_id);
     void (*on_connection_closed)(void *owner);
 };
 

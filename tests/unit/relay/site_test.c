@@ -50,10 +50,24 @@ static bool may_send(void *owner)
     return world->may_send;
 }
 
-static bool may_connect(void *owner)
+static bool may_connect(void *owner, bool is_first)
 {
     (void)owner;
+    (void)is_first;
     return true;
+}
+
+static bool may_begin(void *owner, int64_t account_id)
+{
+    (void)owner;
+    (void)account_id;
+    return true;
+}
+
+static void on_begin(void *owner, int64_t account_id)
+{
+    (void)owner;
+    (void)account_id;
 }
 
 static void on_connection_closed(void *owner)
@@ -66,6 +80,9 @@ static const struct site_handler handler = {
     .may_send = may_send,
     .may_finish = may_send,
     .may_connect = may_connect,
+    .may_begin = may_begin,
+    .on_begin = on_begin,
+    .on_end = on_begin,
     .on_connection_closed = on_connection_closed,
 };
 
