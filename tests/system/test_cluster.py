@@ -7,123 +7,24 @@ and the others take over; the limits per site are those of all of them together.
 
 import collections
 import os
-import re
 import signal
 import time
 
 import pytest
 
-import instance
 import namespaces
-from instance import Baton, add_account, add_route
-from load import LoadGenerator, LoadSink
-from namespaces import DATA, MAIL
-from postgres import Postgres
-from scale import scale
+from audit import Audit
+from cluster import SINK_PORT, Cluster
+from scale import IS_FULL, scale
 from waiting import wait_until
 
 LEASE_SECONDS = scale(2, 8)  # 8: the default
-LOGIN = f"{instance.USER}:{instance.PASSWORD}"
-SINK_PORT = 2525
 BACKLOG = scale(300, 1500)
 RESULT_PATIENCE_SECONDS = 0.5  # as in relay/scheduler.c
 
 pytestmark = pytest.mark.skipif(
     not namespaces.are_permitted(),
     reason="network namespaces are not permitted here")
-
-
-class Node(Baton):
-    """A Baton in a network of its own; sql() goes past that network."""
-
-    def __init__(self, namespace, url, data_url, settings):
-        self.namespace = namespace
-        super().__init__(url, settings, listeners={
-            "clear": "tls=none auth_in_clear=on"})
-        self.settings["database"]["url"] = data_url
-        self.write_config()
-
-    def launch(self):
-        with self.namespace:
-            super().launch()
-
-    def http(self, *arguments, **keywords):
-        with self.namespace:
-            return super().http(*arguments, **keywords)
-
-    def load(self, **options):
-        with self.namespace:
-            return LoadGenerator(self.address("clear"), login=LOGIN, **options)
-
-    def said(self, what):
-        """When (seconds of the wall clock) the log said so, each time."""
-        return [time_of(line) for line in self.log().splitlines() if what in line]
-
-
-def time_of(line):
-    import datetime
-    stamp = re.search(r"\d{4}-\d\d-\d\dT[\d:.]+Z", line).group(0)
-    return datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
-
-
-class Cluster:
-    def __init__(self):
-        self.network = namespaces.Network(3)
-        self.nodes = []
-        self.sinks = []
-        with self.network.hub:
-            self.postgres = Postgres(listen=DATA + ".1")
-        self.postgres.execute("CREATE DATABASE baton_template")
-        baton = Baton(self.postgres.url_of("baton_template"))
-        baton.cli("migrate")
-        add_account(baton.sql, instance.USER, instance.PASSWORD)
-        add_route(baton.sql, "*", f"smtp://{MAIL}.1:{SINK_PORT}")
-        baton.close()
-
-    def begin(self):
-        """An empty database for the nodes to come."""
-        self.url = self.postgres.create("baton_template")
-
-    def node(self, number, workers=2, **delivery):
-        url = re.sub(r"@/(\w+)\?.*", rf"@{DATA}.1:5432/\1", self.url)
-        self.nodes.append(Node(
-            self.network.nodes[number], self.url, url,
-            {"server": {"workers": str(workers), "lease": f"{LEASE_SECONDS} s"},
-             "delivery": {"retry": "1 s", **delivery}}))
-        return self.nodes[-1].start()
-
-    def sink(self, delay_ms=0):
-        with self.network.hub:
-            self.sinks.append(LoadSink(delay_ms, SINK_PORT, (MAIL + ".1",)))
-        wait_until(self.sink_listens, "the sink")
-        return self.sinks[-1]
-
-    def sink_listens(self):
-        with self.network.hub, \
-                open("/proc/thread-self/net/tcp", encoding="ascii") as file:
-            return f":{SINK_PORT:04X} 00000000:0000 0A" in file.read()
-
-    def live_workers(self):
-        return self.nodes[0].value("SELECT count(*) FROM baton.worker "
-                                   "WHERE alive_until > now()")
-
-    def end(self):
-        failures = []
-        for node in self.nodes:
-            self.network.mend(node.namespace)
-            try:
-                node.close()
-            except AssertionError as failure:
-                failures.append(str(failure))
-        for sink in self.sinks:
-            sink.close()
-        self.postgres.drop(self.url)
-        self.nodes, self.sinks = [], []
-        assert not failures, "\n".join(failures)
-
-    def close(self):
-        self.postgres.close()
-        self.network.close()
 
 
 @pytest.fixture(scope="module")
@@ -140,32 +41,30 @@ def cluster(machine):
     machine.end()
 
 
-def audit(sink, *generators):
-    """(acknowledged, lost, delivered again)"""
-    acknowledged = set().union(*(one.acknowledged() for one in generators))
-    arrived = collections.Counter(row[0] for row in sink.arrivals())
-    return (acknowledged, acknowledged - set(arrived),
-            {name: count - 1 for name, count in arrived.items() if count > 1})
+def start(cluster, number, workers=2, **delivery):
+    return cluster.node(number, {
+        "server": {"workers": str(workers), "lease": f"{LEASE_SECONDS} s"},
+        "delivery": {"retry": "1 s", **delivery}})
 
 
 def test_nothing_is_doubled_by_four_workers_of_two_nodes(cluster):
     sink = cluster.sink()
-    nodes = [cluster.node(0), cluster.node(1)]
+    nodes = [start(cluster, 0), start(cluster, 1)]
     loads = [node.load(number=scale(500, 20000), connections=16, prefix=f"n{i}",
-                       domains=50)
+                       domains=50, per_connection=500)
              for i, node in enumerate(nodes)]
     figures = [load.wait(600) for load in loads]
     wait_until(nodes[0].queue_is_empty, "an empty queue", 120)
-    acknowledged, lost, again = audit(sink, *loads)
-    print(f"\ntwo nodes, four workers: {len(acknowledged)} acknowledged at "
-          f"{sum(one['rate'] for one in figures):.0f}/s, {len(lost)} lost, "
-          f"{len(again)} delivered again")
-    assert not lost and not again
+    audit = Audit(sink, *loads)
+    print(f"\ntwo nodes, four workers, "
+          f"{sum(one['rate'] for one in figures):.0f}/s: {audit}")
+    audit.check()
 
 
 def backlog(node, number):
     """So many messages accepted by a node, most of them still in its hand."""
-    load = node.load(number=number, connections=16, prefix="a")
+    load = node.load(number=number, connections=16, prefix="a",
+                     per_connection=500)
     load.wait(300)
     return load
 
@@ -174,7 +73,7 @@ def take_over(cluster, strike):
     """The backlog of node A outlives what strike(A) does to it: the sink, the
     load, when it struck, and B."""
     sink = cluster.sink(delay_ms=100)
-    a, b = cluster.node(0), cluster.node(1)
+    a, b = start(cluster, 0), start(cluster, 1)
     load = backlog(a, BACKLOG)
     assert sink.count() < BACKLOG * 0.8, "the backlog is gone already"
     # Others' mail goes on meanwhile.
@@ -193,21 +92,21 @@ def arrivals_of(sink, prefix, since, until=float("inf")):
             if row[0].startswith(prefix) and since < row[1] / 1e9 < until]
 
 
-def check_doubled(sink, again, struck):
+def check_doubled(sink, audit, struck):
     """Once each, and only what was on the wire or not committed yet."""
     first = {}
     for name, received, _ in sink.arrivals():
         first.setdefault(name, received / 1e9)
-    early = {name: struck - first[name] for name in again
+    early = {name: struck - first[name] for name in audit.again
              if first[name] < struck - RESULT_PATIENCE_SECONDS}
     assert not early, early
-    assert all(count == 1 for count in again.values()), again
+    assert all(count == 1 for count in audit.again.values()), audit.again
 
 
 def finish(cluster, sink, b, load, beside, seconds=300):
     beside.stop()
     wait_until(b.queue_is_empty, "an empty queue", seconds)
-    return audit(sink, load, beside)
+    return Audit(sink, load, beside)
 
 
 def test_r5_a_dead_node_is_taken_over(cluster):
@@ -217,17 +116,15 @@ def test_r5_a_dead_node_is_taken_over(cluster):
     a.crashes_expected = True
     wait_until(lambda: arrivals_of(sink, "a-", taken[0]), "A's mail from B", 30)
     first = arrivals_of(sink, "a-", taken[0])[0] - struck
-    acknowledged, lost, again = finish(cluster, sink, b, load, beside)
+    audit = finish(cluster, sink, b, load, beside)
     last = max(arrivals_of(sink, "a-", taken[0])) - struck
     print(f"\nnode killed (lease {LEASE_SECONDS} s): taken over after "
           f"{taken[0] - struck:.1f} s, its first message arrives after "
-          f"{first:.1f} s, the last one after {last:.1f} s; "
-          f"{len(acknowledged)} acknowledged, {len(lost)} lost, {len(again)} "
-          f"delivered again")
-    assert not lost, sorted(lost)[:10]
+          f"{first:.1f} s, the last one after {last:.1f} s; {audit}")
+    audit.check(may_be_doubled=True)
     assert first < LEASE_SECONDS + 2
     assert first < 10
-    check_doubled(sink, again, struck)
+    check_doubled(sink, audit, struck)
 
 
 def test_r5_a_node_that_is_cut_off_stops_by_itself(cluster):
@@ -244,17 +141,16 @@ def test_r5_a_node_that_is_cut_off_stops_by_itself(cluster):
     assert not while_cut.acknowledged()
     cluster.network.mend(a.namespace)
     wait_until(a.are_all_ready, "A again", 60)
-    acknowledged, lost, again = finish(cluster, sink, b, load, beside)
+    audit = finish(cluster, sink, b, load, beside)
     after = a.load(number=50, connections=4, prefix="d")
     after.wait(60)
     wait_until(b.queue_is_empty, "an empty queue", 60)
-    lost |= audit(sink, after)[1]
+    Audit(sink, after).check(may_be_doubled=True)
     print(f"\nnode cut off (lease {LEASE_SECONDS} s): delivers for another "
           f"{stopped:.1f} s, taken over after {taken[0] - struck:.1f} s, its "
-          f"first message arrives after {first:.1f} s; "
-          f"{len(acknowledged)} acknowledged, {len(lost)} lost, {len(again)} "
-          f"delivered again; replies of the cut node: {refused['refused']}")
-    assert not lost, sorted(lost)[:10]
+          f"first message arrives after {first:.1f} s; {audit}; replies of the "
+          f"cut node: {refused['refused']}")
+    audit.check(may_be_doubled=True)
     assert first < 10 and first < LEASE_SECONDS + 2
     assert stopped < taken[0] - struck
     assert stopped < 2
@@ -262,7 +158,7 @@ def test_r5_a_node_that_is_cut_off_stops_by_itself(cluster):
     # and after so many a session is closed.
     assert "451" in refused["refused"]
     assert set(refused["refused"]) <= {"451", "421"}
-    check_doubled(sink, again, struck)
+    check_doubled(sink, audit, struck)
 
 
 def most_connections(cluster, seconds):
@@ -290,28 +186,29 @@ def test_the_limit_per_site_is_that_of_all_workers(cluster):
         """After every worker has heard of the others."""
         wait_until(lambda: cluster.live_workers() == live, f"{live} workers", 60)
         renewed = time.time()
-        wait_until(lambda: time.time() > renewed + LEASE_SECONDS / 3 + 0.7,
+        wait_until(lambda: time.time() > renewed + LEASE_SECONDS / 3 + 0.3,
                    "a renewal", 30)
         found[name] = most_connections(cluster, scale(1, 5))
 
-    a = cluster.node(0, workers=1, **settings)
+    a = start(cluster, 0, workers=1, **settings)
     loads = [a.load(seconds=600, connections=20, rate=250, prefix="a",
                     keeps_going=True)]
     measure("1", 1)
-    b = cluster.node(1, workers=1, **settings)
+    b = start(cluster, 1, workers=1, **settings)
     loads.append(b.load(seconds=600, connections=20, rate=250, prefix="b",
                         keeps_going=True))
     measure("2", 2)
-    c = cluster.node(2, workers=2, **settings)
+    c = start(cluster, 2, workers=2, **settings)
     loads.append(c.load(seconds=600, connections=40, rate=400, prefix="c",
                         keeps_going=True))
     measure("4", 4)
-    loads.pop().kill()
-    c.stop()
-    measure("2 again", 2)
-    os.kill(b.process.pid, signal.SIGSTOP)
+    if IS_FULL:
+        loads.pop().kill()
+        c.stop()
+        measure("2 again", 2)
+    os.kill(b.process.pid, signal.SIGSTOP)  # nobody comes in its stead
     os.kill(b.workers()[0], signal.SIGKILL)
-    measure("1 after a kill", 1)
+    measure("one less by a kill", cluster.live_workers() - 1)
     os.kill(b.process.pid, signal.SIGCONT)
     b.crashes_expected = True
     for load in loads:
