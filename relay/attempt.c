@@ -41,6 +41,7 @@ struct attempt_record {
     int64_t made_monotonic;
     struct batch_row row;
     struct delivery_result result;
+    bool is_bare; /* stored without what others said */
     /* Reports that have to be stored first, one after the other. */
     struct list reports; /* struct held_message, link */
     struct new_message new_report;
@@ -103,18 +104,37 @@ void attempt_writer_free(struct attempt_writer **writer)
     *writer = NULL;
 }
 
+static void store_result(struct attempt_record *record);
+
+/* What was delivered must not be delivered again because a remark about it
+ * cannot be stored. */
+static void make_bare(struct attempt_record *record)
+{
+    struct delivery_result *result = &record->result;
+    record->is_bare = true;
+    result->reply = result->reply != NULL ? "" : NULL;
+    result->event_detail = "{}";
+    result->transcript = (struct text){ "", 0 };
+}
+
 static void on_result_stored(void *owner, enum database_result result,
                              const struct error *error)
 {
     struct attempt_record *record = owner;
     const struct attempt_writer *writer = record->writer;
     if (result != DATABASE_DONE) {
-        /* PostgreSQL refused the row for what it is: the queue row stays ours
-         * until the lease ends, then somebody tries again. */
+        /* PostgreSQL refused the row for what it is. If that is so without the
+         * remarks, too, the queue row stays ours until the lease ends, then
+         * somebody tries again. */
         log_error(NULL, "a result could not be stored",
                   "message=%" PRId64 " delivery=%" PRId64 " reason=\"%s\"",
                   record->result.message_id, record->result.delivery_id,
                   log_quote(text_of(error != NULL ? error->text : "")));
+    }
+    if (result == DATABASE_FAILED && !record->is_bare) {
+        make_bare(record);
+        store_result(record);
+        return;
     }
     free_record(record);
     if (writer->on_stored != NULL) {

@@ -1,11 +1,13 @@
--- Give deliveries back to the queue, due later, if they are the worker's.
+-- Give deliveries back to the queue, due later, if they are the worker's. One
+-- whose attempt is counted already stays as it is: this is sent again, and the
+-- worker may have claimed the delivery anew in between.
 -- Parameters, one element a delivery:
 --   $1 account_id bigint[]
 --   $2 delivery_id bigint[]
 --   $3 worker_id bigint[]
 --   $4 attempt_number integer[]
 --   $5 state text[]
---   $6 reply text[]
+--   $6 reply text[]           NULL: there was no attempt
 --   $7 next_at timestamptz[]
 --   $8 why text[]
 -- and for all:
@@ -22,6 +24,7 @@ WITH rescheduled AS (
     WHERE queue.account_id = given.account_id
       AND queue.delivery_id = given.delivery_id
       AND queue.worker_id = given.worker_id
+      AND (given.reply IS NULL OR queue.attempt_count < given.attempt_number)
     RETURNING given.*
 )
 UPDATE baton.delivery

@@ -140,6 +140,22 @@ static void a_result_stored_twice_is_stored_once(void **state)
                      1);
 }
 
+/* The answer to the first was lost; the delivery was claimed meanwhile. */
+static void given_back_again_it_stays_with_who_claimed_it(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    store_and_wait(f, &sample);
+    make_result(&sample, RESULT_RESCHEDULED);
+    finish_and_wait(f, &sample);
+    sql_do(f, "UPDATE baton.queue SET worker_id = 41, due_at = NULL");
+    sample.resulted = (struct outcome){ .result = -1 };
+    finish_and_wait(f, &sample);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue WHERE "
+                                   "worker_id = 41 AND attempt_count = 1"),
+                     1);
+}
+
 static void an_event_stands_alone(void **state)
 {
     struct fixture *f = *state;
@@ -198,6 +214,7 @@ int main(void)
         ROW(given_back_untried),
         ROW(who_lost_the_delivery_changes_nothing_but_the_story),
         ROW(a_result_stored_twice_is_stored_once),
+        ROW(given_back_again_it_stays_with_who_claimed_it),
         ROW(an_event_stands_alone),
         ROW(result_waits_do_not_grow_without_bound),
     };
