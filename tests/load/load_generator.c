@@ -199,7 +199,8 @@ static void begin_message(struct session *s)
     if (s->sent_here++ >= load.a_connection) {
         (void)send(s->fd, "QUIT\r\n", 6, MSG_NOSIGNAL);
         go_down(s);
-        dial(s);
+        s->since_ns = 0; /* look_after dials at once: not here, where replies
+                            are being read and the descriptor may be the same */
         return;
     }
     s->sent_ns = due > 0 ? due : now;
