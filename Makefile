@@ -2,7 +2,7 @@
 # A thin front: every target calls CMake or a script that can be called by
 # itself.
 .DEFAULT_GOAL := help
-.PHONY: help build run test bench fuzz chaos prove format format-check lint clean
+.PHONY: help build run test bench fuzz coverage chaos prove format format-check lint clean
 
 LAUNCHER := $(if $(shell command -v ccache),-D CMAKE_C_COMPILER_LAUNCHER=ccache)
 SOURCES = $(shell git ls-files '*.c' '*.h')
@@ -42,6 +42,9 @@ prove-%:
 
 fuzz: ## every parser of untrusted bytes for FUZZ_SECONDS (60)
 	@script/fuzz $(FUZZ_SECONDS)
+
+coverage: ## what of each parser the fuzz targets reach, after make fuzz
+	@script/coverage
 
 format: ## put all C files into the one style
 	@script/install develop
