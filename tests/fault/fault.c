@@ -95,7 +95,9 @@ static bool fires(enum kind kind, const char *where)
         return false;
     }
     if (control->fired++ == 0) {
-        strncpy(control->where, where, sizeof(control->where) - 1);
+        size_t length = strlen(where);
+        size_t room = sizeof(control->where) - 1;
+        memcpy(control->where, where, length < room ? length : room);
     }
     return true;
 }
