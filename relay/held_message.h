@@ -64,6 +64,7 @@ struct delivery {
     struct list_link link; /* in a destination's or a site's queue, or none */
     struct held_message *message;
     struct site *site; /* while WAITING or ON_WIRE */
+    size_t part_bytes; /* of its message's memory, counted by that site */
     enum delivery_phase phase;
     int64_t delivery_id;
     const char *recipient;

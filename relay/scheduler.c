@@ -41,6 +41,7 @@
 #define OVERFULL_SECONDS 1
 #define PASSED_OVER_MAX 256
 #define GIVE_BACK_BUSY_SECONDS 30
+#define GIVE_BACK_MEMORY_SECONDS 1
 #define GIVE_BACK_SUSPENDED_SECONDS 300
 /* What was delivered and is not committed is delivered again if we die. So no
  * delivery starts while the oldest result waits for longer than this, while a
@@ -314,6 +315,18 @@ static void on_unroutable(void *owner, struct delivery *delivery,
     on_attempt(owner, delivery, &facts, outcome);
 }
 
+/* A site may hold as much memory as is left for others of what the backlog may
+ * use: however many sites are stuck, something is left for the next one. */
+static bool has_memory_for_site(const struct scheduler *scheduler,
+                                const struct site *site)
+{
+    const struct budget *budget = scheduler->options.budget;
+    size_t most = budget_total_bytes(budget) / BACKLOG_MEMORY_SHARE;
+    size_t used = budget_used_bytes(budget);
+    size_t left = used < most ? most - used : 0;
+    return site_held_bytes(site) == 0 || site_held_bytes(site) <= left;
+}
+
 static void on_routed(void *owner, struct delivery *delivery, struct site *site)
 {
     struct scheduler *scheduler = owner;
@@ -325,6 +338,11 @@ static void on_routed(void *owner, struct delivery *delivery, struct site *site)
             clock_monotonic() + OVERFULL_SECONDS * CLOCK_SECOND;
         give_back(scheduler, delivery, GIVE_BACK_BUSY_SECONDS,
                   "many deliveries wait for this destination already");
+        return;
+    }
+    if (!has_memory_for_site(scheduler, site)) {
+        give_back(scheduler, delivery, GIVE_BACK_MEMORY_SECONDS,
+                  "mail for this destination has its share of the memory");
         return;
     }
     site_add(site, delivery, false);

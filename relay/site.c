@@ -24,6 +24,7 @@
 #define LANE_NORMAL 1
 #define RECIPIENTS_PER_TRANSACTION 100
 #define LOCAL_DELIVERIES_PER_TURN 50
+#define FAILURES_PER_TURN 50
 
 /* The deliveries of one account that wait in one lane of a site. */
 struct account_queue {
@@ -35,6 +36,16 @@ struct account_queue {
 struct lane {
     struct list queues; /* the account whose turn it is stands first */
     struct map *by_account;
+};
+
+/* The connection that failed, while those who waited for it are told. */
+struct site_failure {
+    struct smtp_host host;
+    struct smtp_outcome outcome;
+    int64_t started_at;
+    bool has_other_host;
+    size_t left_count; /* not told yet */
+    bool is_posted;
 };
 
 struct site {
@@ -50,7 +61,9 @@ struct site {
     struct list transactions; /* on the wire */
     struct lane lanes[LANE_COUNT];
     size_t waiting_count;
+    size_t held_bytes; /* message bytes of those who wait or are on the wire */
     size_t busy_count; /* deliveries on the wire */
+    struct site_failure failure;
     char last_trouble[256]; /* why connections could not be made, or "" */
     struct timer rate_timer;
     int64_t interval; /* microseconds between transactions; 0: no limit */
@@ -105,6 +118,9 @@ static void enqueue(struct site *site, struct delivery *delivery, bool in_front)
         queue_of(lane_of(site, delivery), delivery->message->account_id);
     delivery->site = site;
     delivery->phase = DELIVERY_WAITING;
+    delivery->part_bytes =
+        delivery->message->share.bytes / delivery->message->deliveries.count;
+    site->held_bytes += delivery->part_bytes;
     if (in_front) {
         list_prepend(&queue->deliveries, &delivery->link);
     } else {
@@ -121,6 +137,7 @@ void site_remove(struct delivery *delivery)
         map_get_id(lane->by_account, delivery->message->account_id);
     list_remove(&delivery->link);
     site->waiting_count--;
+    site->held_bytes -= delivery->part_bytes;
     drop_empty_queue(lane, queue);
 }
 
@@ -130,6 +147,7 @@ static struct delivery *take_from_queue(struct site *site, struct lane *lane,
     struct delivery *delivery =
         LIST_ITEM(list_take_first(&queue->deliveries), struct delivery, link);
     site->waiting_count--;
+    site->held_bytes -= delivery->part_bytes;
     list_remove(&queue->link); /* its turn is over */
     list_append(&lane->queues, &queue->link);
     drop_empty_queue(lane, queue);
@@ -187,6 +205,7 @@ static struct delivery *take_sibling(struct site *site,
     }
     list_remove(&next->link);
     site->waiting_count--;
+    site->held_bytes -= next->part_bytes;
     drop_empty_queue(lane, queue);
     return next;
 }
@@ -259,6 +278,7 @@ static void add_recipient(struct site_transaction *transaction,
     };
     delivery->phase = DELIVERY_ON_WIRE;
     transaction->site->busy_count++;
+    transaction->site->held_bytes += delivery->part_bytes;
 }
 
 /* A recipient alone costs one slot, not a hundred. */
@@ -379,6 +399,7 @@ static void on_transaction_done(void *owner,
         struct delivery *delivery = transaction->deliveries[i];
         const struct smtp_outcome *outcome = &wire->recipients[i].outcome;
         site->busy_count--;
+        site->held_bytes -= delivery->part_bytes;
         if (outcome->is_untried) { /* RCPTMAX: goes with the next one */
             enqueue(site, delivery, true);
             continue;
@@ -390,42 +411,87 @@ static void on_transaction_done(void *owner,
     end_transaction(transaction);
 }
 
-/*
- * No connection could be made. While another host is left, one delivery tells
- * the story and goes on waiting in front; with the last host all that wait here
- * have had their try.
- */
-static void on_connect_failed(void *owner, const struct smtp_host *host,
-                              const struct smtp_outcome *outcome,
-                              const struct transcript *transcript,
-                              int64_t started_at)
+/* -- no connection could be made -- */
+
+/* Tell so many of those who wait, from the front. */
+static void tell_failure(struct site *site, size_t count,
+                         struct text transcript)
 {
-    struct site *site = owner;
+    struct site_failure *failure = &site->failure;
     char address[NETWORK_TEXT_SIZE];
-    bool has_other_host = smtp_pool_has_host(site->pool);
-    snprintf(site->last_trouble, sizeof(site->last_trouble), "%.*s",
-             (int)sizeof(site->last_trouble) - 1, outcome->text);
     struct attempt_facts facts = {
-        .host = host->name,
-        .address = network_address_text_with_port(&host->address, address),
-        .started_at = started_at,
-        .transcript = buffer_text(&transcript->lines),
-        .has_other_host = has_other_host,
+        .host = failure->host.name,
+        .address =
+            network_address_text_with_port(&failure->host.address, address),
+        .started_at = failure->started_at,
+        .transcript = transcript,
+        .has_other_host = failure->has_other_host,
         .sandbox_message = text_of(""),
     };
-    if (smtp_pool_connection_count(site->pool) > 0) {
-        return; /* others of our connections work: the waiting go there */
-    }
-    size_t to_tell = has_other_host ? 1 : site->waiting_count;
-    for (size_t i = 0; i < to_tell; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct delivery *delivery = site_take_waiting(site);
         if (delivery == NULL) {
             break;
         }
         facts.queue_milliseconds =
             milliseconds_between(delivery->ready_monotonic, clock_monotonic());
-        report_attempt(site, delivery, &facts, outcome);
+        report_attempt(site, delivery, &facts, &failure->outcome);
         facts.transcript = text_of(""); /* the first one tells it for all */
+    }
+}
+
+static void tell_more_failures(void *owner);
+
+static void post_more_failures(struct site *site)
+{
+    site->failure.is_posted = true;
+    loop_post(site->loop, tell_more_failures, site);
+}
+
+/* Tens of thousands may wait: others have their turn in between. A connection
+ * that works ends it. */
+static void tell_more_failures(void *owner)
+{
+    struct site *site = owner;
+    struct site_failure *failure = &site->failure;
+    failure->is_posted = false;
+    if (smtp_pool_connection_count(site->pool) > 0) {
+        return;
+    }
+    size_t count = failure->left_count < FAILURES_PER_TURN ? failure->left_count
+                                                           : FAILURES_PER_TURN;
+    failure->left_count -= count;
+    tell_failure(site, count, text_of(""));
+    if (failure->left_count > 0 && site->waiting_count > 0) {
+        post_more_failures(site);
+    }
+}
+
+/* While another host is left, one delivery tells the story and goes on waiting
+ * in front; with the last host all that wait here have had their try. */
+static void on_connect_failed(void *owner, const struct smtp_host *host,
+                              const struct smtp_outcome *outcome,
+                              const struct transcript *transcript,
+                              int64_t started_at)
+{
+    struct site *site = owner;
+    struct site_failure *failure = &site->failure;
+    snprintf(site->last_trouble, sizeof(site->last_trouble), "%.*s",
+             (int)sizeof(site->last_trouble) - 1, outcome->text);
+    if (smtp_pool_connection_count(site->pool) > 0) {
+        return; /* others of our connections work: the waiting go there */
+    }
+    failure->host = *host;
+    failure->outcome = *outcome;
+    failure->started_at = started_at;
+    failure->has_other_host = smtp_pool_has_host(site->pool);
+    failure->left_count = 0;
+    if (!failure->has_other_host && site->waiting_count > 0) {
+        failure->left_count = site->waiting_count - 1;
+    }
+    tell_failure(site, 1, buffer_text(&transcript->lines));
+    if (failure->left_count > 0 && !failure->is_posted) {
+        post_more_failures(site);
     }
 }
 
@@ -673,6 +739,11 @@ const char *site_key(const struct site *site)
 size_t site_waiting_count(const struct site *site)
 {
     return site->waiting_count;
+}
+
+size_t site_held_bytes(const struct site *site)
+{
+    return site->held_bytes;
 }
 
 size_t site_busy_count(const struct site *site)

@@ -83,6 +83,8 @@ struct delivery *site_take_waiting(struct site *site);
 const char *site_key(const struct site *site);
 size_t site_waiting_count(const struct site *site);
 size_t site_busy_count(const struct site *site);
+/* Memory of the messages that wait or are on the wire. */
+size_t site_held_bytes(const struct site *site);
 size_t site_connection_count(const struct site *site);
 /* Why its deliveries wait, for people; "" if none wait. */
 const char *site_why(const struct site *site);

@@ -6,6 +6,7 @@ In short form all of them are there at once; in full each alone, with more mail
 for it than connections, while another account's mail is timed."""
 
 import re
+import threading
 
 import instance
 from hostile_hops import hops
@@ -218,3 +219,47 @@ def test_a_hostile_first_exchanger(make_baton, make_sink):
                    "all to be delivered")
     finally:
         server.close()
+
+
+def test_many_wait_for_a_hop_that_fails(make_baton, make_sink):
+    """All of them have had their try at once, but not in one turn."""
+    waiting = scale(2000, 50000)
+    release = threading.Event()
+
+    def hold(session, _):
+        release.wait(300)
+        return CLOSE
+    hop, good = make_sink(on={"connect": hold}), LoadSink()
+    baton = make_baton(
+        {"server": {"workers": "1"}, "log": {"level": "info"},
+         "limits": {"messages_per_session": 1000000},
+         "delivery": {"in_hand": 5 * waiting, "waiting_per_site": 2 * waiting}},
+        routes={"d0.good.example": f"smtp://127.0.0.1:{good.port}",
+                "d0.hop.example": f"smtp://127.0.0.1:{hop.port}"},
+        prepare=lambda baton: instance.add_account(
+            baton.sql, OTHER, instance.PASSWORD))
+
+    def load(user, suffix, **options):
+        return LoadGenerator(
+            baton.address("clear"), size=1000, prefix=suffix[:3],
+            suffix=suffix, login=f"{user}:{instance.PASSWORD}", **options)
+    try:
+        load(instance.USER, "hop.example", connections=32,
+             number=waiting).wait()
+        beside = load(OTHER, "good.example", connections=2, rate=100, seconds=4)
+        wait_until(lambda: good.count() > 50, "mail beside")
+        release.set()
+        beside.wait()
+        wait_until(lambda: good.count() >= beside.figures["acknowledged"],
+                   "the mail beside")
+        times = [(received - sent) / 1e6
+                 for _, received, sent in good.arrivals()]
+        wait_until(lambda: baton.value(
+            "SELECT count(*) FROM baton.attempt WHERE outcome = 'deferred'")
+            >= waiting, f"{waiting} attempts", 120)
+        print(f"\nhostile: {waiting} wait for a hop that hangs up; others "
+              f"{figures(times)} max {max(times):.1f} ms")
+        assert max(times) < FLOOR_MILLISECONDS * 3
+    finally:
+        release.set()
+        good.kill()

@@ -31,6 +31,7 @@ def target(factory, postgres):
     baton = factory(
         {"server": {"workers": "1"}, "log": {"level": "info"},
          "limits": {"message_memory": "64 MB",
+                    "messages_per_session": 1000000,
                     "sessions_per_worker": 3000, "sessions_per_address": 2500,
                     "idle_timeout": f"{PATIENCE} s",
                     "data_timeout": f"{PATIENCE} s",
@@ -51,7 +52,7 @@ def resident(process):
 def normal_client(target):
     """A small message every 50 ms, all the time."""
     load = LoadGenerator(target.address("clear"), connections=1, rate=20,
-                         seconds=3600, size=1000, per_connection=500,
+                         seconds=3600, size=1000,
                          prefix="normal",
                          login=f"{instance.USER}:{instance.PASSWORD}")
     wait_until(load.acknowledged, "the normal client")
