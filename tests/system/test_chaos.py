@@ -27,10 +27,12 @@ import socket
 import subprocess
 import time
 
+import psycopg2
 import pytest
 
+from dialogue import message
 from instance import PASSWORD, USER, threads_of
-from load import LoadGenerator, LoadSink, new_file
+from load import LoadGenerator, LoadSink
 from scale import scale
 from waiting import wait_until
 
@@ -51,14 +53,28 @@ WINDOW_NS = 500_000_000
 AFTER_NS = 250_000_000
 
 
+@pytest.fixture
+def make_load_sink():
+    made = []
+
+    def make(**options):
+        made.append(LoadSink(**options))
+        return made[-1]
+    yield make
+    for sink in made:
+        if sink.figures is None:  # runs
+            sink.kill()
+
+
 class World:
     """Everything that can be killed, and a list of when it was."""
 
-    def __init__(self, baton, postgres, sink, chance):
+    def __init__(self, baton, postgres, sink, make_sink, chance):
         self.baton = baton
         self.postgres = postgres
         self.chance = chance
         self.sinks = [sink]
+        self.make_sink = make_sink
         self.orphans = []
         self.kills = []  # (kind, begin_ns, end_ns)
 
@@ -111,13 +127,17 @@ def supervisor(world):
 
 
 def backend(world):
-    rows = world.baton.sql(
-        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' "
-        "AND application_name LIKE 'baton%%' AND pid <> pg_backend_pid()")
-    if rows:
-        world.kill("backend", [world.chance.choice(rows)["pid"]])
-    else:  # Baton is down itself
-        world.kill("backend", world.postgres.processes()[1:2])
+    def ask():
+        reconnect(world.baton)
+        try:
+            return world.baton.sql(
+                "SELECT pid FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' "
+                "AND application_name LIKE 'baton%%'")
+        except psycopg2.Error:  # of the last kill
+            return None
+    rows = wait_until(ask, "a backend of Baton")
+    world.kill("backend", [world.chance.choice(rows)["pid"]])
     reconnect(world.baton)
 
 
@@ -137,7 +157,7 @@ def next_hop(world):
     last = world.sinks[-1]
     world.kill("next hop", [last.process.pid])
     last.kill()
-    world.sinks.append(LoadSink(port=last.port, delay_ms=5))
+    world.sinks.append(world.make_sink(port=last.port, delay_ms=5))
 
 
 def client_connections(world):
@@ -177,7 +197,7 @@ def reconnect(baton):
             baton.connection = None
         try:
             return baton.value("SELECT 1") == 1
-        except Exception:  # of every kind while it recovers
+        except psycopg2.Error:  # while it recovers
             return False
     wait_until(answers, "PostgreSQL again", 60)
 
@@ -275,9 +295,10 @@ def check_story(baton, acknowledged, arrivals):
     return uncertain, unknown
 
 
-def test_t1_t2_nothing_acknowledged_is_lost(make_baton, postgres):
+def test_t1_t2_nothing_acknowledged_is_lost(make_baton, make_load_sink,
+                                            postgres):
     chance = random.Random(SEED)
-    sink = LoadSink(delay_ms=5)
+    sink = make_load_sink(delay_ms=5)
     baton = make_baton({"server": {"workers": str(WORKERS), "lease": "2 s"},
                         "database": {"batch_rows": str(BATCH)},
                         "log": {"level": "info"},
@@ -285,7 +306,7 @@ def test_t1_t2_nothing_acknowledged_is_lost(make_baton, postgres):
                                      "connections_per_site": str(CONNECTIONS)}},
                        routes={"*": f"smtp://127.0.0.1:{sink.port}"})
     baton.crashes_expected = True
-    world = World(baton, postgres, sink, chance)
+    world = World(baton, postgres, sink, make_load_sink, chance)
     possible = HANDS
     if not can_cut():
         possible = [hand for hand in HANDS if hand not in CUTS]
@@ -300,7 +321,6 @@ def test_t1_t2_nothing_acknowledged_is_lost(make_baton, postgres):
         load.stop()
     finally:
         load.kill()
-        world.sinks[-1].kill()
     acknowledged = load.acknowledged()
     arrivals = world.arrivals()
     lost = set(acknowledged) - set(arrivals)
@@ -345,12 +365,12 @@ def kill_them(world, load, hands):
 
 @pytest.mark.parametrize("dies", scale([False], [False, True]),
                          ids=lambda dies: "dies" if dies else "goes on")
-def test_deliveries_wait_for_results(make_baton, postgres, dies):
+def test_deliveries_wait_for_results(make_baton, make_load_sink, postgres, dies):
     """PostgreSQL hangs while there is a lot to deliver: what is delivered and
     cannot be committed stays a batch and a delivery a connection, for all of it
     comes twice if the program dies now; and nothing does if it does not."""
     batch, number = 8, 400
-    sink = LoadSink(delay_ms=20)
+    sink = make_load_sink(delay_ms=20)
     baton = make_baton({"server": {"workers": str(WORKERS), "lease": "3 s"},
                         "database": {"batch_rows": str(batch)},
                         "delivery": {"connections_per_site": str(CONNECTIONS)}},
@@ -382,7 +402,6 @@ def test_deliveries_wait_for_results(make_baton, postgres, dies):
                f"{number} messages", 60)
     baton.wait_for_empty_queue()
     twice = sink.count() - number
-    sink.kill()
     print(f"{twice} delivered again")
     assert twice <= most if dies else twice == 0, twice
 
@@ -396,3 +415,28 @@ def wait_until_still(sink, seconds=1):
             last[:] = [sink.count(), time.monotonic()]
         return time.monotonic() - last[1] > seconds
     wait_until(is_still, "nothing to arrive any more")
+
+
+def test_r5_the_supervisor_alone_is_killed(make_baton, make_load_sink):
+    """And started again at once, with no manual step, while a client of the old
+    worker is in the middle of a message: the new one has the ports, the old one
+    ends what it has begun."""
+    sink = make_load_sink()
+    baton = make_baton({"server": {"workers": "1"}},
+                       routes={"*": f"smtp://127.0.0.1:{sink.port}"})
+    old = baton.workers()
+    with baton.session() as d:
+        d.envelope("a@sender.example", "old@rcpt.example")
+        d.command("DATA", 354)
+        baton.process.kill()
+        baton.process.wait()
+        baton.start()
+        assert not set(old) & set(baton.workers())
+        assert any(map(threads_of, old)), "the client lost its worker"
+        baton.submit(message(), ["new@rcpt.example"])
+        d.send("From: a@sender.example\r\n\r\nthe end\r\n.\r\n")
+        assert d.reply().code == 250
+    sink.wait_for(2)
+    wait_until(lambda: not any(map(threads_of, old)), "the end of the old worker")
+    baton.wait_for_empty_queue()
+    assert sink.count() == 2
