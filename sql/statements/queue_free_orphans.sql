@@ -4,12 +4,13 @@
 -- Parameters:
 --   $1 now timestamptz
 WITH orphan AS MATERIALIZED (
-    SELECT DISTINCT worker_id
-    FROM baton.queue
-    WHERE worker_id IS NOT NULL
-      AND worker_id <> ALL (ARRAY(SELECT worker_id FROM baton.worker))
+    SELECT account_id, delivery_id, worker_id
+    FROM baton.queue_leased
+    WHERE worker_id <> ALL (ARRAY(SELECT worker_id FROM baton.worker))
 )
 UPDATE baton.queue
 SET worker_id = NULL, due_at = $1::timestamptz, why = 'its worker is gone'
-WHERE EXISTS (SELECT FROM orphan)
-  AND worker_id = ANY (ARRAY(SELECT worker_id FROM orphan));
+FROM orphan
+WHERE queue.account_id = orphan.account_id
+  AND queue.delivery_id = orphan.delivery_id
+  AND queue.worker_id = orphan.worker_id;

@@ -5,5 +5,9 @@
 --   $3 claim text
 UPDATE baton.queue
 SET worker_id = NULL, due_at = $2::timestamptz, why = 'claimed in vain'
-WHERE worker_id = $1::bigint
-  AND why = $3::text;
+FROM baton.queue_leased AS leased
+WHERE leased.worker_id = $1::bigint
+  AND queue.account_id = leased.account_id
+  AND queue.delivery_id = leased.delivery_id
+  AND queue.worker_id = leased.worker_id
+  AND queue.why = $3::text;

@@ -18,8 +18,12 @@ WITH retired AS (
 ), freed AS (
     UPDATE baton.queue
     SET worker_id = NULL, due_at = $5::timestamptz, why = 'its worker is gone'
+    FROM baton.queue_leased AS leased
     WHERE EXISTS (SELECT FROM retired)
-      AND worker_id = $4::bigint
+      AND leased.worker_id = $4::bigint
+      AND queue.account_id = leased.account_id
+      AND queue.delivery_id = leased.delivery_id
+      AND queue.worker_id = leased.worker_id
 )
 INSERT INTO baton.worker (number, node, process_id, alive_until)
 SELECT number, $1::text, $2::integer,

@@ -34,8 +34,12 @@ WITH renewed AS (
 ), freed AS (
     UPDATE baton.queue
     SET worker_id = NULL, due_at = $3::timestamptz, why = 'its worker is gone'
+    FROM baton.queue_leased AS leased
     WHERE EXISTS (SELECT FROM dead)
-      AND worker_id = ANY (ARRAY(SELECT worker_id FROM dead))
+      AND leased.worker_id = ANY (ARRAY(SELECT worker_id FROM dead))
+      AND queue.account_id = leased.account_id
+      AND queue.delivery_id = leased.delivery_id
+      AND queue.worker_id = leased.worker_id
     RETURNING 1
 )
 SELECT EXISTS (SELECT FROM renewed) AS is_alive,
