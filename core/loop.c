@@ -99,9 +99,16 @@ static void on_posts_due(evutil_socket_t descriptor, short what, void *argument)
     run_all(&due_disposals);
 }
 
+static void *allocate_for_libevent(size_t size_bytes)
+{
+    return memory_resize(NULL, size_bytes);
+}
+
 struct loop *loop_create(void)
 {
     struct loop *loop = memory_alloc(sizeof(*loop));
+    /* So that a want of memory is called by its name. */
+    event_set_mem_functions(allocate_for_libevent, memory_resize, memory_free);
     struct event_config *config = event_config_new();
     check(config != NULL);
     /* The default clock of libevent moves in steps of 4 ms. */
