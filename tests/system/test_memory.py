@@ -26,7 +26,7 @@ MESSAGE_MEMORY = 64 * MB
 IN_HAND = 1000
 BATCH_SIZE = 4 * MB
 DEADLINE = 240
-MAX_MILLISECONDS = 1000
+MAX_MILLISECONDS = scale(5000, 1000)
 
 
 def budget_of_worker():
@@ -102,6 +102,12 @@ def attachment(size):
     return path
 
 
+def has_sanitizer():
+    """Such a program keeps what was freed: its size says nothing."""
+    with open(instance.BINARY, "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 def times_of(ledger):
     return [(acked - sent) / 1e6 for sent, acked in ledger.values()]
 
@@ -149,14 +155,15 @@ def test_memory_stays_within_its_budget(make_baton):
     budget = budget_of_worker()
     print(f"\nmemory: {SESSIONS} idle sessions, {LARGE_CLIENTS} x "
           f"{LARGE_BYTES // 1000000} MB at once taken in "
-          f"{max(times_of(large.acknowledged())) / 1000:.1f} s; a small message "
-          f"every 50 ms: {show(before)} idle, {show(during)} beside, "
+          f"{max(times_of(large.acknowledged())) / 1000:.1f} s; a small "
+          f"message every 50 ms: {show(before)} idle, {show(during)} beside, "
           f"refused {beside.figures.get('refused', 0)}")
     for process, peak in peaks.items():
         print(f"memory: worker {process}: peak RSS {peak['rss'] / MB:.0f} MB, "
               f"PSS {peak['pss'] / MB:.0f} MB of {budget / MB:.0f} MB")
     assert taken["acknowledged"] == LARGE_CLIENTS
-    assert all(peak["rss"] < budget for peak in peaks.values()), peaks
+    assert has_sanitizer() or all(peak["rss"] < budget
+                                  for peak in peaks.values()), peaks
     assert max(during) < MAX_MILLISECONDS, sorted(during)[-10:]
 
 
