@@ -53,6 +53,19 @@ WINDOW_NS = 500_000_000
 AFTER_NS = 250_000_000
 
 
+# How many deliveries a kill can double, by what is in flight.
+IN_FLIGHT = CONNECTIONS  # one unanswered dot each: nothing follows it unasked
+MOST = {
+    "worker": IN_FLIGHT + BATCH,
+    "program": IN_FLIGHT + WORKERS * BATCH,
+    "next hop": IN_FLIGHT,
+    "delivery connections": IN_FLIGHT,
+}
+# Twice as many while workers drain whose supervisor was killed.
+BOTH_GENERATIONS = ["next hop", "delivery connections"]
+Kill = collections.namedtuple("Kill", "kind begin end most")
+
+
 @pytest.fixture
 def make_load_sink():
     made = []
@@ -76,20 +89,22 @@ class World:
         self.sinks = [sink]
         self.make_sink = make_sink
         self.orphans = []
-        self.kills = []  # (kind, begin_ns, end_ns)
+        self.kills = []
 
-    def kill(self, kind, victims):
-        """At once; victims are process ids."""
-        assert victims, kind
-        begin = time.time_ns()
-        for victim in victims:
-            os.kill(victim, signal.SIGKILL)
-        self.kills.append((kind, begin, time.time_ns()))
+    def kill(self, kind, victim):
+        self.record(kind, lambda: os.kill(victim, signal.SIGKILL))
 
     def record(self, kind, act):
+        most = MOST.get(kind, 0)
+        if kind in BOTH_GENERATIONS and any(map(threads_of, self.orphans)):
+            most *= 2
         begin = time.time_ns()
         act()
-        self.kills.append((kind, begin, time.time_ns()))
+        self.kills.append(Kill(kind, begin, time.time_ns(), most))
+
+    def processes(self):
+        """Whoever delivers."""
+        return [*self.baton.workers(), *filter(threads_of, self.orphans)]
 
     def arrivals(self):
         """{id: [nanoseconds]} of all sinks; a line that was cut off by a kill is
@@ -107,7 +122,7 @@ class World:
 def worker(world):
     baton = world.baton
     workers = wait_until(baton.workers, "a worker")
-    world.kill("worker", [world.chance.choice(workers)])
+    world.kill("worker", world.chance.choice(workers))
 
 
 def program(world):
@@ -121,7 +136,7 @@ def supervisor(world):
     they have begun."""
     baton = world.baton
     world.orphans += baton.workers()
-    world.kill("supervisor", [baton.process.pid])
+    world.kill("supervisor", baton.process.pid)
     baton.process.wait()
     baton.launch()
 
@@ -137,7 +152,7 @@ def backend(world):
         except psycopg2.Error:  # of the last kill
             return None
     rows = wait_until(ask, "a backend of Baton")
-    world.kill("backend", [world.chance.choice(rows)["pid"]])
+    world.kill("backend", world.chance.choice(rows)["pid"])
     reconnect(world.baton)
 
 
@@ -155,7 +170,7 @@ def postgresql_kill(world):
 
 def next_hop(world):
     last = world.sinks[-1]
-    world.kill("next hop", [last.process.pid])
+    world.kill("next hop", last.process.pid)
     last.kill()
     world.sinks.append(world.make_sink(port=last.port, delay_ms=5))
 
@@ -166,7 +181,22 @@ def client_connections(world):
 
 
 def delivery_connections(world):
-    world.record("delivery connections", lambda: cut(world.sinks[-1].port))
+    """They hold still meanwhile: each connection is cut once."""
+    processes = world.processes()
+
+    def act():
+        signal_all(processes, signal.SIGSTOP)
+        cut(world.sinks[-1].port)
+        signal_all(processes, signal.SIGCONT)
+    world.record("delivery connections", act)
+
+
+def signal_all(processes, number):
+    for process in processes:
+        try:
+            os.kill(process, number)
+        except ProcessLookupError:
+            pass  # an orphan that has ended
 
 
 def cut(port):
@@ -206,16 +236,6 @@ HANDS = [worker, program, supervisor, backend, next_hop, client_connections,
          delivery_connections, postgresql_stop, postgresql_kill]
 CUTS = [client_connections, delivery_connections]
 
-# How many deliveries a kill can double, by what is in flight.
-IN_FLIGHT = CONNECTIONS  # one unanswered dot each: nothing follows it unasked
-MOST = {
-    "worker": IN_FLIGHT // WORKERS + BATCH,
-    "program": IN_FLIGHT + WORKERS * BATCH,
-    "next hop": IN_FLIGHT,
-    "delivery connections": IN_FLIGHT,
-}
-
-
 class Ledger:
     """How many lines the generator's ledger has, read as it grows."""
 
@@ -235,35 +255,31 @@ def explain(world, arrivals):
     unexplained = []
     for name, instants in arrivals.items():
         for instant in sorted(instants)[:-1]:
-            causes = [kill for kill in world.kills if kill[0] in MOST
-                      and kill[1] - WINDOW_NS <= instant <= kill[2] + AFTER_NS]
+            causes = [kill for kill in world.kills if kill.most > 0 and
+                      kill.begin - WINDOW_NS <= instant <= kill.end + AFTER_NS]
             if causes:
-                first = min(causes, key=lambda kill: abs(kill[1] - instant))
-                by_kill[first].append((first[1] - instant) / 1e6)
+                cause = min(causes, key=lambda kill: abs(kill.begin - instant))
+                by_kill[cause].append((cause.begin - instant) / 1e6)
             else:
                 unexplained.append((name, instants, nearest(world, instant)))
     return by_kill, unexplained
 
 
 def nearest(world, instant):
-    kind, begin, _ = min(world.kills, key=lambda kill: abs(kill[1] - instant))
-    return f"{(begin - instant) / 1e9:.3f} s before: {kind}"
+    kill = min(world.kills, key=lambda kill: abs(kill.begin - instant))
+    return f"{(kill.begin - instant) / 1e9:.3f} s before: {kill.kind}"
 
 
 def print_table(world, by_kill, seconds, arrived):
     print(f"\n{'kind of kill':22}kills  twice  a kill  most  bound  oldest ms")
-    for hand in HANDS:
-        kinds = {kill[0] for kill in world.kills}
-        kind = hand.__name__.replace("postgresql_", "PostgreSQL, ") \
-            .replace("_", " ")
-        if kind not in kinds:
-            continue
-        kills = [kill for kill in world.kills if kill[0] == kind]
+    for kind in sorted({kill.kind for kill in world.kills}):
+        kills = [kill for kill in world.kills if kill.kind == kind]
         ages = [by_kill.get(kill, []) for kill in kills]
         total = sum(map(len, ages))
         oldest = max((age for one in ages for age in one), default=0)
         print(f"{kind:22}{len(kills):5}  {total:5}  {total / len(kills):6.1f}"
-              f"  {max(map(len, ages)):4}  {MOST.get(kind, 0):5}  {oldest:9.0f}")
+              f"  {max(map(len, ages)):4}  {max(kill.most for kill in kills):5}"
+              f"  {oldest:9.0f}")
     print(f"delivered {arrived / seconds:.0f} a second over {seconds:.0f} s, "
           f"outages included")
 
@@ -337,7 +353,7 @@ def test_t1_t2_nothing_acknowledged_is_lost(make_baton, make_load_sink,
     assert not lost, sorted(lost)[:10]
     assert not unexplained, unexplained[:10]
     for kill, ages in by_kill.items():
-        assert len(ages) <= MOST[kill[0]], (kill, len(ages))
+        assert len(ages) <= kill.most, (kill, len(ages))
     uncertain, unknown = check_story(baton, set(acknowledged), arrivals)
     print(f"of those delivered again, Baton knows {uncertain} as uncertain (the "
           f"reply was lost), {unknown} not at all (not committed); none as "
