@@ -8,9 +8,14 @@
  * out, and leave it when their Sync is answered. One request is being sent at a
  * time: the next slice goes out when the socket has taken the one before, so
  * neither libpq's buffer nor the time in one call grows with the batch.
+ *
+ * A session that was lost may live on in PostgreSQL and work off late what was
+ * sent to it, when the caller has done something else already. So the first
+ * thing that a new one does is to end it.
  */
 #include "sql/connection.h"
 
+#include <inttypes.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +54,12 @@ struct request {
     struct request_outcome outcome;
 };
 
+/* A session on the server's side. */
+struct session {
+    int64_t process_id; /* 0: none */
+    char since[64];
+};
+
 struct connection {
     struct loop *loop;
     const struct connection_handler *handler;
@@ -71,6 +82,9 @@ struct connection {
     bool is_closed;
     bool is_broken; /* by connection_break */
     bool is_unsafe; /* durability is off and not allowed */
+    bool is_alone; /* our last session is over */
+    struct session own; /* PostgreSQL's name for the one that we have */
+    struct session last; /* for one that was lost and may not know it */
     bool was_refusal_logged;
     struct error error;
     struct log_context log;
@@ -192,6 +206,9 @@ static void on_loss(void *owner)
     struct connection *connection = owner;
     bool was_ready = connection->state == STATE_READY;
     drop_link(connection);
+    if (was_ready) {
+        connection->last = connection->own;
+    }
     timer_stop(&connection->timer);
     timer_stop(&connection->deadline_timer);
     enter_state(connection, STATE_DOWN);
@@ -510,12 +527,17 @@ void request_send(struct request *request, enum statement statement,
 static void send_session_start(struct connection *connection)
 {
     char timeout[32];
-    snprintf(timeout, sizeof(timeout), "%lldms",
-             (long long)connection->timeout_milliseconds);
-    const char *values[] = { timeout, connection->joins_arrays ? "on" : "off" };
+    char process_id[32];
+    snprintf(timeout, sizeof(timeout), "%" PRId64 "ms",
+             connection->timeout_milliseconds);
+    snprintf(process_id, sizeof(process_id), "%" PRId64,
+             connection->last.process_id);
+    const char *values[] = { timeout, connection->joins_arrays ? "on" : "off",
+                             process_id, connection->last.since };
     if (PQsendQueryParams(connection->link,
-                          statement_table[STATEMENT_SESSION_START].text, 2,
-                          NULL, values, NULL, NULL, 1) == 0) {
+                          statement_table[STATEMENT_SESSION_START].text,
+                          (int)ARRAY_LENGTH(values), NULL, values, NULL, NULL,
+                          1) == 0) {
         lose_link(connection);
     }
 }
@@ -572,6 +594,10 @@ static bool check_session(void *owner, struct rows *rows)
     struct connection *connection = owner;
     connection->is_unsafe =
         !sql_allows_unsafe_durability() && !rows_boolean(rows, 0, "is_durable");
+    connection->is_alone = rows_boolean(rows, 0, "is_alone");
+    connection->own.process_id = rows_int64(rows, 0, "process_id");
+    snprintf(connection->own.since, sizeof(connection->own.since), "%.*s",
+             TEXT_ARGUMENTS(rows_text(rows, 0, "since")));
     return false;
 }
 
@@ -608,6 +634,10 @@ static void on_started(void *owner, const struct request_outcome *outcome)
                "fsync or synchronous_commit is off in PostgreSQL, so mail "
                "could be lost: switch them on, or set [database] "
                "allow_unsafe_durability = on");
+        return;
+    }
+    if (!connection->is_alone) {
+        lose(connection, "this connection's last session does not end yet");
         return;
     }
     connection->was_refusal_logged = false;

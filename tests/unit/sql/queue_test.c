@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <signal.h>
+
 #include "tests/unit/sql/database_fixture.h"
 
 #define CLAIMED_MAX 1000
@@ -276,6 +278,56 @@ static void what_a_lost_claim_took_is_claimed_again(void **state)
     arena_free(&claimed.arena);
 }
 
+static bool is_up_or_ends_its_predecessor(void *owner)
+{
+    struct fixture *f = owner;
+    return is_fixture_up(f) ||
+           sql_number(f, "SELECT count(*) FROM pg_stat_activity WHERE "
+                         "wait_event = 'BackendTermination'") > 0;
+}
+
+/* A backend that was out of reach wakes up with a claim that was given up. */
+static void a_late_claim_takes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct claimed claimed = { .result = -1 };
+    char still_there[128];
+    fill(f, 1, 10, 0, "now() - interval '1 hour'");
+    int64_t backend =
+        sql_number(f, "SELECT pid FROM pg_stat_activity WHERE datname = "
+                      "current_database() AND application_name = 'baton "
+                      "queries'");
+    assert_int_equal(kill((pid_t)backend, SIGSTOP), 0);
+    start_claim(f,
+                &(struct queue_claim){
+                    .worker_id = 1, .now = clock_now(), .row_limit = 5 },
+                &claimed);
+    connection_break(f->database->lines[CONNECTION_QUERY].connection, true);
+    run_until(f, is_claimed, &claimed);
+    assert_int_equal(claimed.result, DATABASE_UNAVAILABLE);
+    connection_break(f->database->lines[CONNECTION_QUERY].connection, false);
+    run_until(f, is_up_or_ends_its_predecessor, f);
+    bool is_up = is_fixture_up(f);
+    if (is_up) {
+        claim(f, 1, 3, 0, &claimed);
+    }
+    assert_int_equal(kill((pid_t)backend, SIGCONT), 0);
+    if (!is_up) {
+        run_until(f, is_fixture_up, f);
+        claim(f, 1, 3, 0, &claimed);
+    }
+    assert_int_equal(claimed.count, 3);
+    snprintf(still_there, sizeof(still_there),
+             "SELECT count(*) FROM pg_stat_activity WHERE pid = %d",
+             (int)backend);
+    while (sql_number(f, still_there) > 0) {
+    }
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue WHERE "
+                                   "worker_id = 1"),
+                     3);
+    arena_free(&claimed.arena);
+}
+
 /* -- workers -- */
 
 struct renewal {
@@ -522,6 +574,7 @@ int main(void)
         ROW(accounts_passed_over_get_nothing),
         ROW(a_claim_never_reads_the_whole_queue),
         ROW(what_a_lost_claim_took_is_claimed_again),
+        ROW(a_late_claim_takes_nothing),
         ROW(a_dead_worker_s_deliveries_are_taken_over),
         ROW(who_was_late_takes_nothing_over),
         ROW(a_worker_learns_its_place_among_the_live),
