@@ -659,9 +659,8 @@ void site_set_limits(struct site *site, size_t connections_max,
     }
     int64_t latest = clock_monotonic() + interval;
     site->interval = interval;
-    site->next_send_monotonic = site->next_send_monotonic < latest
-                                    ? site->next_send_monotonic
-                                    : latest;
+    site->next_send_monotonic =
+        site->next_send_monotonic < latest ? site->next_send_monotonic : latest;
     site->pool_options.connections_max = connections_max;
     timer_stop(&site->rate_timer);
     if (site->pool != NULL) {

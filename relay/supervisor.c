@@ -71,8 +71,7 @@ static int64_t now_milliseconds(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int open_port(const struct network_address *address,
-                     struct error *error)
+static int open_port(const struct network_address *address, struct error *error)
 {
     const struct timespec pause = { .tv_nsec =
                                         PORT_RETRY_MILLISECONDS * 1000000 };

@@ -188,7 +188,9 @@ def test_hostile_hops(make_baton, certificate):
                   f"idle {figures(idle)}, beside {figures(beside)} ms; "
                   f"{grown / 1024 / 1024:+.0f} MB")
             assert is_unnoticed(idle, beside), (label, figures(beside))
-            assert grown < GROWTH_BYTES, (label, grown)
+            # What waits for a hop may fill [limits] message_memory.
+            most = GROWTH_BYTES + (256 << 20 if "content" in label else 0)
+            assert grown < most, (label, grown)
             world.baton.cli("queue", "cancel", "--account", instance.USER)
         check_people_see_nothing_bad(world)
     finally:
