@@ -7,7 +7,7 @@
 LAUNCHER := $(if $(shell command -v ccache),-D CMAKE_C_COMPILER_LAUNCHER=ccache)
 SOURCES = $(shell git ls-files '*.c' '*.h')
 FUZZ_SECONDS ?= 60
-CHAOS_KILLS ?= 50
+CHAOS_KILLS ?= 54
 CHAOS_MESSAGES ?= 10000
 
 help: ## this list
@@ -31,7 +31,7 @@ bench: ## measure; needs a quiet machine
 	@if [ -x tests/bench/run ]; then tests/bench/run; else \
 		echo "There is no tests/bench/run: nothing to measure with."; exit 1; fi
 
-chaos: ## kill workers and PostgreSQL at random; nothing may be lost
+chaos: ## kill everything at random under load; nothing may be lost
 	@script/chaos $(CHAOS_KILLS) $(CHAOS_MESSAGES)
 
 prove: ## all long proofs at full size (hours); one: make prove-outage
