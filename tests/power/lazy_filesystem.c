@@ -6,18 +6,18 @@
  *
  * It shows BACKING_FOLDER at MOUNT_POINT. What is written stays in memory, in
  * pages of the file, until the file is synced (fsync, fdatasync, or opened with
- * O_SYNC or O_DSYNC): only then it goes to the backing folder, which is the disk
- * of this machine. Names (create, rename, unlink, mkdir ...) reach it at once, a
- * file's size with its content.
+ * O_SYNC or O_DSYNC): only then it goes to the backing folder, which is the
+ * disk of this machine. Names (create, rename, unlink, mkdir ...) reach it at
+ * once, a file's size with its content.
  *
  *   SIGUSR1   the power is gone: all that is not synced is forgotten, and
  *             everything fails with EIO; no sync succeeds any more
  *   SIGUSR2   the power is back: the files are as the disk has them
  *
  * One thread does everything and looks at the signals before each request: what
- * was answered before is done, what comes after fails. A request that is already
- * being answered counts as before. Nothing is cached in the kernel, so a shared
- * mapping of a file is refused (ENODEV).
+ * was answered before is done, what comes after fails. A request that is
+ * already being answered counts as before. Nothing is cached in the kernel, so
+ * a shared mapping of a file is refused (ENODEV).
  */
 #define _GNU_SOURCE
 #define FUSE_USE_VERSION 31
@@ -160,7 +160,8 @@ static int read_pages(const struct file *file, char *out, size_t length,
     return (int)length;
 }
 
-/* What lies behind the new end is gone, and reads as zeros if it grows again. */
+/* What lies behind the new end is gone, and reads as zeros if it grows again.
+ */
 static void cut_file(struct file *file, off_t size)
 {
     if (size < file->size) {
@@ -317,8 +318,7 @@ static struct file *file_of(const struct fuse_file_info *info)
 static int give_to_caller(const char *path)
 {
     const struct fuse_context *caller = fuse_get_context();
-    return geteuid() != 0 ? 0
-                          : answer(lchown(path, caller->uid, caller->gid));
+    return geteuid() != 0 ? 0 : answer(lchown(path, caller->uid, caller->gid));
 }
 
 static int on_getattr(const char *path, struct stat *status,
@@ -377,8 +377,8 @@ static int on_rename(const char *from, const char *to, unsigned flags)
         return -EIO;
     }
     struct file *file = file_named(to);
-    int result = answer(
-        renameat2(AT_FDCWD, real(from), AT_FDCWD, real(to), flags));
+    int result =
+        answer(renameat2(AT_FDCWD, real(from), AT_FDCWD, real(to), flags));
     tidy_file(file);
     return result;
 }
@@ -447,8 +447,8 @@ static int on_open(const char *path, struct fuse_file_info *info)
 static int on_create(const char *path, mode_t mode, struct fuse_file_info *info)
 {
     const char *name = real(path);
-    int descriptor = is_dark() ? -1
-                               : open(name, O_CREAT | O_EXCL | O_RDWR, mode);
+    int descriptor =
+        is_dark() ? -1 : open(name, O_CREAT | O_EXCL | O_RDWR, mode);
     if (descriptor < 0) {
         return disk.is_dark ? -EIO : -errno;
     }
@@ -487,7 +487,8 @@ static int on_write(const char *path, const char *data, size_t size, off_t at,
     return result != 0 ? result : (int)size;
 }
 
-static int on_truncate(const char *path, off_t size, struct fuse_file_info *info)
+static int on_truncate(const char *path, off_t size,
+                       struct fuse_file_info *info)
 {
     struct fuse_file_info own = { .flags = O_RDWR };
     bool is_ours = info == NULL;
