@@ -2,6 +2,7 @@
 /* TLS contexts, on OpenSSL. */
 #include "core/tls.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
@@ -22,6 +23,36 @@ static const char *first_reason(void)
                                                 : ERR_reason_error_string(code);
     ERR_clear_error();
     return reason != NULL ? reason : "unknown reason";
+}
+
+static void *allocate_for_openssl(size_t size_bytes, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return memory_resize(NULL, size_bytes);
+}
+
+static void free_for_openssl(void *block, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    memory_free(block);
+}
+
+static void *resize_for_openssl(void *block, size_t size_bytes,
+                                const char *file, int line)
+{
+    if (size_bytes == 0) {
+        free_for_openssl(block, file, line);
+        return NULL;
+    }
+    return memory_resize(block, size_bytes);
+}
+
+void tls_stop_without_memory(void)
+{
+    (void)CRYPTO_set_mem_functions(allocate_for_openssl, resize_for_openssl,
+                                   free_for_openssl);
 }
 
 static struct tls_context *create(const SSL_METHOD *method)

@@ -13,6 +13,10 @@
 struct tls_context;
 struct ssl_ctx_st;
 
+/* OpenSSL, too, takes its memory by core/memory.h, and so goes on with half of
+ * the trusted roots never. Before any other use of it. */
+void tls_stop_without_memory(void);
+
 /* Read certificate chain and key (PEM files). Sessions in use keep the context
  * that they started with: reloading is making another and freeing the old. */
 struct tls_context *tls_server_context_create(const char *certificate_path,
