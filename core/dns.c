@@ -8,6 +8,7 @@
  */
 #include "core/dns.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unbound-event.h>
@@ -455,8 +456,12 @@ static void ask(struct dns_query *query, const char *name)
         finish_query(query, DNS_NO_NAME);
         return;
     }
+    errno = 0;
     int code = ub_resolve_event(context, name, query->type, DNS_CLASS_IN, query,
                                 on_answer, &query->id);
+    /* When it finds no memory to begin with, libunbound leaves events in the
+     * loop that it has freed. */
+    check(code != UB_INITFAIL || errno != ENOMEM);
     if (code == UB_SYNTAX) {
         finish_query(query, DNS_NO_NAME);
     } else if (code != 0) {
