@@ -9,6 +9,7 @@ failed, no process dies. Each kind goes on until its fault no longer fires.
 """
 
 import collections
+import contextlib
 import mmap
 import os
 import re
@@ -187,6 +188,21 @@ class Scenario:
         self.count_deaths(before)
         return calls, fired
 
+    def restart_worker(self, number):
+        """Memory fails in the worker that comes after the one killed here.
+        Whether it did."""
+        for worker in self.baton.workers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        self.control.arm("memory", "fail", number, 1)
+        name = self.submit("smtp", "good")
+        wait_until(lambda: self.is_over(
+            {f"good-{name}@rcpt.example": "delivered"}), f"{number}")
+        calls, fired, _ = self.control.disarm()
+        self.baton.stop()
+        self.baton.start()
+        return calls, fired
+
     def count_deaths(self, before):
         gone = set(before) - set(self.baton.workers())
         self.deaths += len(gone)
@@ -223,13 +239,13 @@ def scenario(factory, postgres, certificate, library):
         sink.close()
 
 
-def check_log(log, kind):
+def check_log(log, kind, killed=()):
     """Nobody touched what is not theirs; out of memory ends in abort()."""
     found = re.search(r"\w+Sanitizer:|runtime error:|Segmentation fault", log)
     assert not found, log[max(0, found.start() - 500):found.end() + 3000]
     signals = re.findall(r'"a worker died and is replaced" .*signal=(\d+)', log)
-    assert set(signals) <= ({str(int(signal.SIGABRT))} if kind == "memory"
-                            else set()), signals
+    allowed = {signal.SIGABRT, *killed} if kind == "memory" else set()
+    assert {int(number) for number in signals} <= allowed, signals
 
 
 def numbers(scenario, kind, mode, length, stride):
@@ -277,3 +293,16 @@ def test_r5_the_nth_call_fails(scenario, kind, mode, length, stride):
         assert scenario.deaths == 0
         # A next hop's 250 that was not read is a doubt, and tried again.
         assert scenario.twice <= (fired_count if kind == "read" else 0)
+
+
+@pytest.mark.timeout(scale(180, 36000))
+def test_r5_memory_fails_while_a_worker_starts(scenario):
+    """Most of what it allocates is the system's trusted roots."""
+    scenario.baton.crashes_expected = True
+    calls, _ = scenario.restart_worker(NEVER)
+    count = scale(2, 200)
+    fired_count = sum(scenario.restart_worker(1 + calls * i // count)[1]
+                      for i in range(count))
+    print(f"\nfaults memory at start: {count} of 1..{calls}, {fired_count} fired")
+    assert fired_count >= count - 1
+    check_log(scenario.baton.log(), "memory", killed=[signal.SIGKILL])
