@@ -284,7 +284,7 @@ static void go_on(struct session *s)
 /* False: the session is not where it was. */
 static bool take_reply(struct session *s, const char *line)
 {
-    int code = atoi(line);
+    int code = (int)number_in(line);
     if (line[3] == '-') {
         return true;
     }
@@ -430,7 +430,7 @@ static void set_target(const char *address)
     memcpy(host, address, (size_t)(colon - address));
     host[colon - address] = '\0';
     load.to.sin_family = AF_INET;
-    load.to.sin_port = htons((uint16_t)atoi(colon + 1));
+    load.to.sin_port = htons((uint16_t)number_in(colon + 1));
     if (inet_pton(AF_INET, host, &load.to.sin_addr) != 1) {
         fail("not an IPv4 address", host);
     }
@@ -443,7 +443,8 @@ static void set_login(const char *pair)
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char plain[256] = "";
     size_t length = strlen(pair) + 1;
-    char *out = load.login + strlen(strcpy(load.login, "AUTH PLAIN "));
+    char *out = load.login +
+                snprintf(load.login, sizeof load.login, "AUTH PLAIN ");
     if (length >= sizeof plain - 3) {
         fail("too long", pair);
     }
@@ -502,17 +503,17 @@ static void take_options(int argc, char **argv)
     int option;
     while ((option = getopt(argc, argv, "c:n:d:r:s:f:D:p:t:u:m:l:k")) != -1) {
         switch (option) {
-        case 'c': load.connections = atoi(optarg); break;
-        case 'n': load.wanted = atol(optarg); break;
-        case 'd': load.end_ns = now_ns() + (int64_t)(atof(optarg) * 1e9); break;
-        case 'r': load.rate = atof(optarg); break;
-        case 's': bytes = (size_t)atol(optarg); break;
+        case 'c': load.connections = (int)number_in(optarg); break;
+        case 'n': load.wanted = number_in(optarg); break;
+        case 'd': load.end_ns = now_ns() + (int64_t)(strtod(optarg, NULL) * 1e9); break;
+        case 'r': load.rate = strtod(optarg, NULL); break;
+        case 's': bytes = (size_t)number_in(optarg); break;
         case 'f': file = optarg; break;
-        case 'D': load.domains = atoi(optarg); break;
+        case 'D': load.domains = (int)number_in(optarg); break;
         case 'p': load.prefix = optarg; break;
         case 't': load.suffix = optarg; break;
         case 'u': set_login(optarg); break;
-        case 'm': load.a_connection = atol(optarg); break;
+        case 'm': load.a_connection = number_in(optarg); break;
         case 'l': load.ledger = must(fopen(optarg, "a")); break;
         case 'k': load.keeps_going = true; break;
         default: exit(2);

@@ -5,7 +5,8 @@
  *   load_sink HOST:PORT [HOST:PORT ...] [-l LOG] [-w MILLISECONDS]
  *
  * Each message is looked at for `X-Load: ID SENT_NS` in its header; LOG gets
- * `ID RECEIVED_NS SENT_NS`. -w delays the reply to the final dot. SIGTERM or
+ * `ID RECEIVED_NS SENT_NS`, with "mixed-up:" in front of an ID that is not the
+ * recipient's local part. -w delays the reply to the final dot. SIGTERM or
  * SIGINT ends it: then it prints one line of JSON.
  */
 #define _GNU_SOURCE
@@ -37,6 +38,7 @@ struct connection {
     int64_t due_ns;
     struct connection *next_waiting;
     char id[64];
+    char recipient[64]; /* local part of the last RCPT */
     long long sent_ns;
     size_t input_length;
     size_t output_length;
@@ -99,6 +101,12 @@ static void seen_grow(void)
     free(old);
 }
 
+/* The content of one message came for the recipient of another. */
+static bool is_mixed_up(const struct connection *c)
+{
+    return c->id[0] != '\0' && strcmp(c->id, c->recipient) != 0;
+}
+
 static void count_message(const struct connection *c)
 {
     int64_t now = now_ns();
@@ -114,7 +122,8 @@ static void count_message(const struct connection *c)
         latency_add(&sink.latencies, now - c->sent_ns);
     }
     if (sink.log != NULL) {
-        fprintf(sink.log, "%s %lld %lld\n", c->id[0] ? c->id : "-",
+        fprintf(sink.log, "%s%s %lld %lld\n", is_mixed_up(c) ? "mixed-up:" : "",
+                c->id[0] ? c->id : "-",
                 (long long)now, c->sent_ns);
     }
 }
@@ -169,6 +178,11 @@ static bool flush(struct connection *c)
     return true;
 }
 
+static void copy_up_to(const char *text, size_t length, char out[64])
+{
+    snprintf(out, 64, "%.*s", (int)length, text);
+}
+
 static void take_command(struct connection *c, const char *line)
 {
     if (strncasecmp(line, "EHLO", 4) == 0) {
@@ -179,6 +193,11 @@ static void take_command(struct connection *c, const char *line)
         c->part = HEADER;
         c->id[0] = '\0';
         c->sent_ns = 0;
+    } else if (strncasecmp(line, "RCPT", 4) == 0) {
+        const char *path = strchr(line, '<');
+        path = path != NULL ? path + 1 : "";
+        copy_up_to(path, strcspn(path, "@>"), c->recipient);
+        say(c, "250 2.1.5 Ok\r\n");
     } else if (strncasecmp(line, "QUIT", 4) == 0) {
         say(c, "221 2.0.0 Bye\r\n");
     } else {
@@ -210,8 +229,10 @@ static void take_line(struct connection *c, char *line)
         end_message(c);
     } else if (c->part == HEADER && line[0] == '\0') {
         c->part = BODY;
-    } else if (c->part == HEADER) {
-        (void)sscanf(line, "X-Load: %63s %lld", c->id, &c->sent_ns);
+    } else if (c->part == HEADER && strncmp(line, "X-Load: ", 8) == 0) {
+        size_t length = strcspn(line + 8, " ");
+        copy_up_to(line + 8, length, c->id);
+        c->sent_ns = number_in(line + 8 + length);
     }
 }
 
@@ -292,7 +313,7 @@ static int listen_on(const char *address)
     memcpy(host, address, (size_t)(colon - address));
     host[colon - address] = '\0';
     struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)atoi(colon + 1))};
+                             .sin_port = htons((uint16_t)number_in(colon + 1))};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -376,7 +397,7 @@ int main(int argc, char **argv)
         if (option == 'l') {
             sink.log = must(fopen(optarg, "a"));
         } else if (option == 'w') {
-            sink.delay_ns = atoll(optarg) * 1000000;
+            sink.delay_ns = number_in(optarg) * 1000000;
         } else {
             return 2;
         }

@@ -19,6 +19,12 @@ static inline int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* A whole number at the start of a text; 0 if there is none. */
+static inline int64_t number_in(const char *text)
+{
+    return strtoll(text, NULL, 10);
+}
+
 static inline void *must(void *pointer)
 {
     if (pointer == NULL) {
