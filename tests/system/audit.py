@@ -3,6 +3,7 @@
 much memory a process has."""
 
 import collections
+import os
 import threading
 
 MB = 1024 * 1024
@@ -36,6 +37,19 @@ def resident(process):
             return int(file.read().split()[1]) * 4096
     except OSError:
         return 0
+
+
+def processor_seconds(processes):
+    """What they have used up together; of one that is gone, nothing."""
+    ticks = 0
+    for process in processes:
+        try:
+            with open(f"/proc/{process}/stat", encoding="utf-8") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def megabytes(sizes):

@@ -112,7 +112,7 @@ def run_outage(baton, sink, outage):
     wait_until(lambda: sink.count() > reached + 2 * RATE, "more mail", 120)
     figures = load.stop()
     reconnect(baton)
-    wait_until(baton.queue_is_empty, "an empty queue", 180)
+    wait_until(baton.queue_is_empty, "an empty queue", 60)
     watch.close()
     audit = Audit(sink, load)
     refused = [one for one in asked if one[0] != 250]
