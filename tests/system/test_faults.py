@@ -199,14 +199,16 @@ class Scenario:
         wait_until(lambda: self.is_over(
             {f"good-{name}@rcpt.example": "delivered"}), f"{number}")
         calls, fired, _ = self.control.disarm()
-        self.baton.stop()
-        self.baton.start()
+        self.note_deaths(1 + fired)
         return calls, fired
 
     def count_deaths(self, before):
         gone = set(before) - set(self.baton.workers())
-        self.deaths += len(gone)
-        self.deaths_since_start += len(gone)
+        self.note_deaths(len(gone))
+
+    def note_deaths(self, count):
+        self.deaths += count
+        self.deaths_since_start += count
         if self.deaths_since_start >= DEATHS_BEFORE_RESTART:
             self.deaths_since_start = 0
             self.baton.stop()
