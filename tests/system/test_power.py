@@ -176,8 +176,9 @@ def test_t1_nothing_acknowledged_is_lost_with_the_power(machine, method):
 
 
 def test_t1_control_an_unsafe_server_loses(machine):
-    machine.set_up("synchronous_commit = off", "wal_writer_delay = '1 s'",
-                   is_safe=False)
+    # The WAL writer's usual 200 ms would do; so there is always something to lose.
+    machine.set_up("synchronous_commit = off", "wal_writer_delay = '5 s'",
+                   "wal_writer_flush_after = '1 GB'", is_safe=False)
     lost = cut_power_under_load(machine, CONTROL_ROUNDS, "control",
                                 "control, synchronous_commit = off")
     assert lost, "the power cut took nothing: this proves nothing"
