@@ -115,6 +115,8 @@ class World:
         """While PostgreSQL is away, what is not committed waits: that time does
         not count."""
         start = kill.begin - WINDOW_NS
+        if kill.kind in BOTH_GENERATIONS:  # there the reply was on its way
+            return start
         for begin, end in reversed(self.outages):
             if begin <= kill.begin and end >= start:
                 start = min(start, begin - WINDOW_NS)
