@@ -44,6 +44,7 @@ def cluster(machine):
 def start(cluster, number, workers=2, **delivery):
     return cluster.node(number, {
         "server": {"workers": str(workers), "lease": f"{LEASE_SECONDS} s"},
+        "database": {"commit_timeout": scale("2 s", "30 s")},
         "delivery": {"retry": "1 s", **delivery}})
 
 
