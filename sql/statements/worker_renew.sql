@@ -1,7 +1,9 @@
 -- Renew a lease, and take over from workers whose lease ran out: their rows go
--- and what they had is due. Leases follow the database's clock alone. Who was
--- late itself judges nobody: then it was the database that was away, and the
--- others are about to come back, too, with results of what they delivered.
+-- and what they had is due. Leases follow the database's clock alone. Who
+-- comes later than after half its lease (a third is usual) judges nobody: then it
+-- was the database that was away, if only for so long that some leases ran out and
+-- some did not, and the others are about to come back, too, with results of what
+-- they delivered.
 -- Parameters:
 --   $1 worker_id bigint
 --   $2 lease_seconds integer
@@ -22,7 +24,8 @@ WITH renewed AS (
       AND worker_id <> $1::bigint
       AND NOT EXISTS (SELECT FROM baton.worker
                       WHERE worker_id = $1::bigint
-                        AND alive_until < now())
+                        AND alive_until < now()
+                            + $2::integer * interval '1 second' / 2)
     FOR UPDATE SKIP LOCKED
 ), dead AS (
     DELETE FROM baton.worker

@@ -405,6 +405,24 @@ static void who_was_late_takes_nothing_over(void **state)
     arena_free(&claimed.arena);
 }
 
+/* It was away for so long that the other's lease ran out, and ours did not. */
+static void who_was_rather_late_takes_nothing_over(void **state)
+{
+    struct fixture *f = *state;
+    struct claimed claimed = { 0 };
+    int64_t other = make_worker(f, 30, 0);
+    int64_t first = make_worker(f, 30, 0);
+    fill(f, 1, 10, 0, "now() - interval '1 hour'");
+    claim(f, other, 6, 0, &claimed);
+    sql_do(f, "UPDATE baton.worker SET alive_until = now() - interval '1 s' "
+              "WHERE worker_id = (SELECT min(worker_id) FROM baton.worker)");
+    sql_do(f, "UPDATE baton.worker SET alive_until = now() + interval '9 s' "
+              "WHERE worker_id = (SELECT max(worker_id) FROM baton.worker)");
+    assert_int_equal(renew(f, first).taken_over_count, 0);
+    assert_int_equal(renew(f, first).taken_over_count, 6);
+    arena_free(&claimed.arena);
+}
+
 static void a_worker_learns_its_place_among_the_live(void **state)
 {
     struct fixture *f = *state;
@@ -577,6 +595,7 @@ int main(void)
         ROW(a_late_claim_takes_nothing),
         ROW(a_dead_worker_s_deliveries_are_taken_over),
         ROW(who_was_late_takes_nothing_over),
+        ROW(who_was_rather_late_takes_nothing_over),
         ROW(a_worker_learns_its_place_among_the_live),
         ROW(a_successor_retires_its_predecessor),
         ROW(what_belongs_to_nobody_is_found),
