@@ -44,6 +44,7 @@ SEED = int(os.environ.get("CHAOS_SEED", "1"))
 RATE = int(os.environ.get("CHAOS_RATE", scale(200, 400)))
 CLIENTS = 16
 LARGE = 600_000  # bytes
+LEASE = scale("2 s", "8 s")
 WORKERS = 2
 CONNECTIONS = 8  # to the next hop, of all workers
 BATCH = 32
@@ -341,7 +342,7 @@ def test_t1_t2_nothing_acknowledged_is_lost(make_baton, make_load_sink,
                                             postgres):
     chance = random.Random(SEED)
     sink = make_load_sink(delay_ms=5)
-    baton = make_baton({"server": {"workers": str(WORKERS), "lease": "2 s"},
+    baton = make_baton({"server": {"workers": str(WORKERS), "lease": LEASE},
                         "database": {"batch_rows": str(BATCH)},
                         "log": {"level": "info"},
                         "delivery": {"retry": "1 s", "host_penalty": "1 s",
@@ -386,6 +387,7 @@ def test_t1_t2_nothing_acknowledged_is_lost(make_baton, make_load_sink,
     assert not unexplained, unexplained[:10]
     for kill, ages in by_kill.items():
         assert len(ages) <= kill.most, (kill, len(ages))
+    print(f"leases lost: {baton.log().count('lease lost')}")
     found = check_story(baton, set(acknowledged), arrivals)
     print(f"of those delivered again, Baton knows {found['uncertain']} as uncertain "
           f"(the reply was lost), {found['unknown']} not at all (not committed), "
