@@ -2,7 +2,7 @@
 # A thin front: every target calls CMake or a script that can be called by
 # itself.
 .DEFAULT_GOAL := help
-.PHONY: help build run test bench fuzz coverage chaos prove format format-check lint clean
+.PHONY: help build run test bench fuzz coverage chaos prove growth format format-check lint clean
 
 LAUNCHER := $(if $(shell command -v ccache),-D CMAKE_C_COMPILER_LAUNCHER=ccache)
 SOURCES = $(shell git ls-files '*.c' '*.h')
@@ -39,6 +39,11 @@ prove: ## all long proofs at full size (hours); one: make prove-outage
 
 prove-%:
 	@script/prove $*
+
+growth: ## what a long history and a long queue cost (half an hour, 30 GB)
+	@script/install build run test
+	@$(MAKE) --no-print-directory build
+	@tests/bench/growth.py $(GROWTH_ROWS)
 
 fuzz: ## every parser of untrusted bytes for FUZZ_SECONDS (60)
 	@script/fuzz $(FUZZ_SECONDS)

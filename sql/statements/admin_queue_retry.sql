@@ -1,11 +1,13 @@
--- Make waiting deliveries due at once. Columns: delivery_count
+-- Make waiting deliveries due at once; what is locked is about to be claimed
+-- anyway. Joined by place: whatever PostgreSQL believes about the size of the
+-- queue, it is read once. Columns: delivery_count
 -- $1 scope text: all, account, domain or message
 -- $2 value text: account id, domain, message id
 -- $3 only what was given back for being suspended boolean
 WITH due AS (
     UPDATE baton.queue q SET due_at = now()
     FROM (
-        SELECT account_id, delivery_id
+        SELECT ctid AS place
         FROM baton.queue
         WHERE worker_id IS NULL AND due_at > now()
           AND (NOT $3::boolean OR why LIKE 'suspended %')
@@ -13,10 +15,9 @@ WITH due AS (
                OR ($1::text = 'account' AND account_id::text = $2::text)
                OR ($1::text = 'domain' AND domain = $2::text)
                OR ($1::text = 'message' AND message_id::text = $2::text))
-        ORDER BY account_id, delivery_id
-        FOR UPDATE
+        FOR UPDATE SKIP LOCKED
     ) m
-    WHERE q.account_id = m.account_id AND q.delivery_id = m.delivery_id
+    WHERE q.ctid = m.place
     RETURNING q.delivery_id
 )
 SELECT count(*) AS delivery_count FROM due;

@@ -102,12 +102,6 @@ def attachment(size):
     return path
 
 
-def has_sanitizer():
-    """Such a program keeps what was freed: its size says nothing."""
-    with open(instance.BINARY, "rb") as file:
-        return b"__asan_init" in file.read()
-
-
 def times_of(ledger):
     return [(acked - sent) / 1e6 for sent, acked in ledger.values()]
 
@@ -162,7 +156,7 @@ def test_memory_stays_within_its_budget(make_baton):
         print(f"memory: worker {process}: peak RSS {peak['rss'] / MB:.0f} MB, "
               f"PSS {peak['pss'] / MB:.0f} MB of {budget / MB:.0f} MB")
     assert taken["acknowledged"] == LARGE_CLIENTS
-    assert has_sanitizer() or all(peak["rss"] < budget
+    assert instance.has_sanitizer() or all(peak["rss"] < budget
                                   for peak in peaks.values()), peaks
     assert max(during) < MAX_MILLISECONDS, sorted(during)[-10:]
 
