@@ -313,7 +313,8 @@ const struct setting relay_settings[] = {
       .initial = "10000",
       .minimum = 10,
       .maximum = 1000000,
-      .description = "deliveries that one worker keeps in memory" },
+      .description = "deliveries that one worker keeps in memory; one "
+                     "account has at most a quarter of them" },
     { .section = "delivery",
       .key = "connections",
       .type = SETTING_NUMBER,
@@ -321,7 +322,8 @@ const struct setting relay_settings[] = {
       .initial = "500",
       .minimum = 1,
       .maximum = 100000,
-      .description = "outgoing connections of one worker" },
+      .description = "outgoing connections of one worker; one "
+                     "account uses at most three quarters of them" },
     { .section = "delivery",
       .key = "connections_per_site",
       .type = SETTING_NUMBER,

@@ -332,8 +332,8 @@ static void on_routed(void *owner, struct delivery *delivery, struct site *site)
     struct scheduler *scheduler = owner;
     size_t most = (size_t)relay_settings_now()->waiting_per_site;
     if (site_waiting_count(site) >= most) {
-        struct account_count *count = map_get_id(
-            scheduler->counts_by_account, delivery->message->account_id);
+        struct account_count *count = map_get_id(scheduler->counts_by_account,
+                                                 delivery->message->account_id);
         count->overfull_until_monotonic =
             clock_monotonic() + OVERFULL_SECONDS * CLOCK_SECOND;
         give_back(scheduler, delivery, GIVE_BACK_BUSY_SECONDS,
@@ -599,8 +599,8 @@ static size_t find_full_accounts(const struct scheduler *scheduler,
     size_t found = 0;
     size_t position = 0;
     void *value = NULL;
-    while (found < most && map_next(scheduler->counts_by_account, &position,
-                                    NULL, &value)) {
+    while (found < most &&
+           map_next(scheduler->counts_by_account, &position, NULL, &value)) {
         const struct account_count *count = value;
         if (count->deliveries >= share ||
             now < count->overfull_until_monotonic) {

@@ -534,10 +534,9 @@ static void send_session_start(struct connection *connection)
              connection->last.process_id);
     const char *values[] = { timeout, connection->joins_arrays ? "on" : "off",
                              process_id, connection->last.since };
-    if (PQsendQueryParams(connection->link,
-                          statement_table[STATEMENT_SESSION_START].text,
-                          (int)ARRAY_LENGTH(values), NULL, values, NULL, NULL,
-                          1) == 0) {
+    if (PQsendQueryParams(
+            connection->link, statement_table[STATEMENT_SESSION_START].text,
+            (int)ARRAY_LENGTH(values), NULL, values, NULL, NULL, 1) == 0) {
         lose_link(connection);
     }
 }

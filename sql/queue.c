@@ -173,8 +173,7 @@ void queue_claim(struct database *database, const struct queue_claim *wanted,
     *claim = (struct claim){
         .database = database,
         .wanted = *wanted,
-        .passed_over =
-            copy_ids(wanted->passed_over, wanted->passed_over_count),
+        .passed_over = copy_ids(wanted->passed_over, wanted->passed_over_count),
         .on_claimed = on_claimed,
         .owner = owner,
     };

@@ -79,11 +79,11 @@ static struct {
     long refused[CODES];
     struct latencies latencies;
     volatile sig_atomic_t is_over;
-} load = {.connections = 32,
-          .domains = 1,
-          .prefix = "load",
-          .suffix = "rcpt.example",
-          .a_connection = 1000000000};
+} load = { .connections = 32,
+           .domains = 1,
+           .prefix = "load",
+           .suffix = "rcpt.example",
+           .a_connection = 1000000000 };
 
 static void fail(const char *what, const char *detail)
 {
@@ -114,7 +114,7 @@ static void lose(struct session *s, const char *why)
 
 static void watch(const struct session *s, uint32_t events, int operation)
 {
-    struct epoll_event event = {.events = events, .data.ptr = (void *)s};
+    struct epoll_event event = { .events = events, .data.ptr = (void *)s };
     epoll_ctl(load.epoll, operation, s->fd, &event);
 }
 
@@ -218,13 +218,12 @@ static void begin_message(struct session *s)
 static void send_content(struct session *s)
 {
     char header[512];
-    int length = snprintf(
-        header, sizeof header,
-        "X-Load: %s %lld\r\nFrom: a@sender.example\r\n"
-        "To: %s@rcpt.example\r\nSubject: %s\r\n"
-        "Date: Fri, 20 Nov 2026 10:00:00 +0000\r\n"
-        "Message-ID: <%s@sender.example>\r\n",
-        s->id, (long long)s->sent_ns, s->id, s->id, s->id);
+    int length = snprintf(header, sizeof header,
+                          "X-Load: %s %lld\r\nFrom: a@sender.example\r\n"
+                          "To: %s@rcpt.example\r\nSubject: %s\r\n"
+                          "Date: Fri, 20 Nov 2026 10:00:00 +0000\r\n"
+                          "Message-ID: <%s@sender.example>\r\n",
+                          s->id, (long long)s->sent_ns, s->id, s->id, s->id);
     memcpy(s->output, header, (size_t)length);
     memcpy(s->output + length, load.body, load.body_length);
     s->output_length = (size_t)length + load.body_length;
@@ -443,8 +442,8 @@ static void set_login(const char *pair)
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char plain[256] = "";
     size_t length = strlen(pair) + 1;
-    char *out = load.login +
-                snprintf(load.login, sizeof load.login, "AUTH PLAIN ");
+    char *out =
+        load.login + snprintf(load.login, sizeof load.login, "AUTH PLAIN ");
     if (length >= sizeof plain - 3) {
         fail("too long", pair);
     }
@@ -503,28 +502,56 @@ static void take_options(int argc, char **argv)
     int option;
     while ((option = getopt(argc, argv, "c:n:d:r:s:f:D:p:t:u:m:l:k")) != -1) {
         switch (option) {
-        case 'c': load.connections = (int)number_in(optarg); break;
-        case 'n': load.wanted = number_in(optarg); break;
-        case 'd': load.end_ns = now_ns() + (int64_t)(strtod(optarg, NULL) * 1e9); break;
-        case 'r': load.rate = strtod(optarg, NULL); break;
-        case 's': bytes = (size_t)number_in(optarg); break;
-        case 'f': file = optarg; break;
-        case 'D': load.domains = (int)number_in(optarg); break;
-        case 'p': load.prefix = optarg; break;
-        case 't': load.suffix = optarg; break;
-        case 'u': set_login(optarg); break;
-        case 'm': load.a_connection = number_in(optarg); break;
-        case 'l': load.ledger = must(fopen(optarg, "a")); break;
-        case 'k': load.keeps_going = true; break;
-        default: exit(2);
+        case 'c':
+            load.connections = (int)number_in(optarg);
+            break;
+        case 'n':
+            load.wanted = number_in(optarg);
+            break;
+        case 'd':
+            load.end_ns = now_ns() + (int64_t)(strtod(optarg, NULL) * 1e9);
+            break;
+        case 'r':
+            load.rate = strtod(optarg, NULL);
+            break;
+        case 's':
+            bytes = (size_t)number_in(optarg);
+            break;
+        case 'f':
+            file = optarg;
+            break;
+        case 'D':
+            load.domains = (int)number_in(optarg);
+            break;
+        case 'p':
+            load.prefix = optarg;
+            break;
+        case 't':
+            load.suffix = optarg;
+            break;
+        case 'u':
+            set_login(optarg);
+            break;
+        case 'm':
+            load.a_connection = number_in(optarg);
+            break;
+        case 'l':
+            load.ledger = must(fopen(optarg, "a"));
+            break;
+        case 'k':
+            load.keeps_going = true;
+            break;
+        default:
+            exit(2);
         }
     }
     if (optind + 1 != argc || load.connections < 1 || load.domains < 1) {
-        fputs("usage: load_generator HOST:PORT [-c CONNECTIONS] [-n COUNT] "
-              "[-d SECONDS] [-r RATE] [-s BYTES] [-f FILE] [-D DOMAINS] "
-              "[-p PREFIX] [-t SUFFIX] [-u USER:PASSWORD] [-m COUNT] [-l LEDGER] "
-              "[-k]\n",
-              stderr);
+        fputs(
+            "usage: load_generator HOST:PORT [-c CONNECTIONS] [-n COUNT] "
+            "[-d SECONDS] [-r RATE] [-s BYTES] [-f FILE] [-D DOMAINS] "
+            "[-p PREFIX] [-t SUFFIX] [-u USER:PASSWORD] [-m COUNT] [-l LEDGER] "
+            "[-k]\n",
+            stderr);
         exit(2);
     }
     set_target(argv[optind]);
@@ -544,7 +571,7 @@ static void on_signal(int number)
 int main(int argc, char **argv)
 {
     take_options(argc, argv);
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = { .sa_handler = on_signal };
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     load.epoll = epoll_create1(0);

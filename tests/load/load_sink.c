@@ -63,7 +63,7 @@ static struct {
     int64_t last_ns;
     struct latencies latencies;
     volatile sig_atomic_t is_over;
-} sink = {.waiting_end = &sink.waiting};
+} sink = { .waiting_end = &sink.waiting };
 
 static uint64_t hash_of(const char *text)
 {
@@ -123,8 +123,7 @@ static void count_message(const struct connection *c)
     }
     if (sink.log != NULL) {
         fprintf(sink.log, "%s%s %lld %lld\n", is_mixed_up(c) ? "mixed-up:" : "",
-                c->id[0] ? c->id : "-",
-                (long long)now, c->sent_ns);
+                c->id[0] ? c->id : "-", (long long)now, c->sent_ns);
     }
 }
 
@@ -163,10 +162,10 @@ static bool flush(struct connection *c)
         fflush(sink.log); /* who kills us finds in it all that we took */
     }
     while (at < c->output_length) {
-        ssize_t sent = send(c->fd, c->output + at, c->output_length - at,
-                            MSG_NOSIGNAL);
+        ssize_t sent =
+            send(c->fd, c->output + at, c->output_length - at, MSG_NOSIGNAL);
         if (sent < 0 && errno == EAGAIN) {
-            struct pollfd writable = {.fd = c->fd, .events = POLLOUT};
+            struct pollfd writable = { .fd = c->fd, .events = POLLOUT };
             poll(&writable, 1, 1000);
         } else if (sent <= 0) {
             return false;
@@ -263,8 +262,8 @@ static void read_from(struct connection *c)
     if (c->is_waiting && c->input_length == INPUT_BYTES) {
         return;
     }
-    ssize_t count = read(c->fd, c->input + c->input_length,
-                         INPUT_BYTES - c->input_length);
+    ssize_t count =
+        read(c->fd, c->input + c->input_length, INPUT_BYTES - c->input_length);
     if (count < 0 && errno == EAGAIN) {
         return;
     }
@@ -289,7 +288,7 @@ static void accept_on(int listener)
         int on = 1;
         c->fd = fd;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+        struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
         epoll_ctl(sink.epoll, EPOLL_CTL_ADD, fd, &event);
         sink.connections++;
         if (++sink.connections_at_once > sink.connections_peak) {
@@ -312,8 +311,9 @@ static int listen_on(const char *address)
     }
     memcpy(host, address, (size_t)(colon - address));
     host[colon - address] = '\0';
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)number_in(colon + 1))};
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port =
+                                  htons((uint16_t)number_in(colon + 1)) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -407,7 +407,7 @@ int main(int argc, char **argv)
               stderr);
         return 2;
     }
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = { .sa_handler = on_signal };
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -416,8 +416,8 @@ int main(int argc, char **argv)
     int *listeners = must(calloc((size_t)argc, sizeof *listeners));
     for (int i = optind; i < argc; i++) {
         listeners[i] = listen_on(argv[i]);
-        struct epoll_event event = {.events = EPOLLIN,
-                                    .data.ptr = &listeners[i]};
+        struct epoll_event event = { .events = EPOLLIN,
+                                     .data.ptr = &listeners[i] };
         epoll_ctl(sink.epoll, EPOLL_CTL_ADD, listeners[i], &event);
     }
     serve(listeners, argc);
