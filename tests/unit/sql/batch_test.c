@@ -345,10 +345,12 @@ static void flush_waits_for_every_row(void **state)
 static void a_database_can_be_freed_with_rows_on_their_way(void **state)
 {
     struct fixture *f = *state;
+    sql_do(f, "BEGIN; LOCK TABLE baton.event IN ACCESS EXCLUSIVE MODE");
     struct many *many = store_many(f);
     run_until(f, is_sent_and_waits, &many->samples[0]);
     batch_withdraw(&many->samples[1].stored.row);
     database_free(&f->database);
+    sql_do(f, "COMMIT");
     for (size_t i = 0; i < SAMPLES; i++) {
         assert_int_equal(many->samples[i].stored.call_count, 0);
     }
