@@ -342,6 +342,15 @@ static void flush_waits_for_every_row(void **state)
     memory_free(many);
 }
 
+/* A session notices only when it has done what it was given. */
+static bool has_no_session(void *owner)
+{
+    struct fixture *f = owner;
+    return sql_number(f, "SELECT count(*) FROM pg_stat_activity WHERE pid <> "
+                         "pg_backend_pid() AND datname = current_database() "
+                         "AND backend_type = 'client backend'") == 0;
+}
+
 static void a_database_can_be_freed_with_rows_on_their_way(void **state)
 {
     struct fixture *f = *state;
@@ -351,6 +360,7 @@ static void a_database_can_be_freed_with_rows_on_their_way(void **state)
     batch_withdraw(&many->samples[1].stored.row);
     database_free(&f->database);
     sql_do(f, "COMMIT");
+    run_until(f, has_no_session, f);
     for (size_t i = 0; i < SAMPLES; i++) {
         assert_int_equal(many->samples[i].stored.call_count, 0);
     }
