@@ -23,6 +23,8 @@
 /* While one flight is not answered, a second one leaves only with this many
  * rows: better wait a little and share the commit. */
 #define SECOND_FLIGHT_ROWS 16
+/* So many rows do not wait for more. */
+#define GATHERED_ROWS 48
 #define RETRY_MILLISECONDS 100
 #define COMPLAIN_EVERY (60 * CLOCK_SECOND)
 
@@ -55,6 +57,8 @@ struct batch {
     size_t row_count; /* not called back yet */
     struct timer deadline_timer;
     struct timer retry_timer;
+    struct timer gather_timer;
+    int64_t gathering_monotonic; /* since when the first of `waiting` waits */
     int64_t quiet_until_monotonic; /* refusals are not logged before */
     bool is_pump_posted;
     bool is_closed;
@@ -406,7 +410,24 @@ static void launch(struct batch *batch)
         connection_submit(batch->connection, &flight_handler, flight);
 }
 
-static bool has_place(const struct batch *batch)
+/* Whether those who wait go on waiting for more to come. */
+static bool is_gathering(struct batch *batch)
+{
+    int64_t span = batch->kind->gather_milliseconds * clock_rate();
+    int64_t left = batch->gathering_monotonic + span * CLOCK_MILLISECOND -
+                   clock_monotonic();
+    if (left <= 0 || batch->waiting.count >= GATHERED_ROWS ||
+        batch->alone.count + batch->returned.count > 0) {
+        return false;
+    }
+    if (!timer_is_running(&batch->gather_timer)) {
+        timer_start(&batch->gather_timer, batch->loop,
+                    left / CLOCK_MILLISECOND + 1, pump_again, batch);
+    }
+    return true;
+}
+
+static bool has_place(struct batch *batch)
 {
     const struct flight *last =
         LIST_ITEM(batch->flights.last, struct flight, link);
@@ -417,8 +438,10 @@ static bool has_place(const struct batch *batch)
         !connection_is_ready(batch->connection)) {
         return false;
     }
-    return last == NULL || (batch->flights.count < FLIGHTS_MAX &&
-                            last->is_sent && count >= SECOND_FLIGHT_ROWS);
+    bool has_room = last == NULL || (batch->flights.count < FLIGHTS_MAX &&
+                                     last->is_sent &&
+                                     count >= SECOND_FLIGHT_ROWS);
+    return has_room && !is_gathering(batch);
 }
 
 static void report_unsent(struct batch *batch)
@@ -489,6 +512,7 @@ void batch_free(struct batch **batch)
     metric_add(&sql_metrics[METRIC_ROWS_PENDING], -(int64_t)doomed->row_count);
     timer_stop(&doomed->deadline_timer);
     timer_stop(&doomed->retry_timer);
+    timer_stop(&doomed->gather_timer);
     loop_cancel_posts(doomed->loop, doomed);
     struct list *lists[] = { &doomed->alone,   &doomed->returned,
                              &doomed->waiting, &doomed->cancelled,
@@ -534,6 +558,9 @@ void batch_add(struct batch *batch, struct batch_row *row, const void *values,
     }
     bool is_full = batch->kind->row_limit > 0 &&
                    batch->row_count >= batch->kind->row_limit;
+    if (batch->waiting.count == 0) {
+        batch->gathering_monotonic = clock_monotonic();
+    }
     list_append(is_full ? &batch->refused : &batch->waiting, &row->link);
     batch->row_count++;
     metric_add(&sql_metrics[METRIC_ROWS_PENDING], 1);

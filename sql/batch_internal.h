@@ -38,6 +38,9 @@ struct batch_kind {
     /* Rows that may wait; beyond it the answer is DATABASE_UNAVAILABLE. 0: the
      * callers bound it. */
     size_t row_limit;
+    /* Nobody waits for these rows: so long the first of them waits for others
+     * that share its commit. 0: not at all. */
+    int gather_milliseconds;
     /* Free a row that the batch itself owns, when the batch goes; or NULL. */
     void (*free_row)(struct batch_row *row);
 };
