@@ -438,9 +438,9 @@ static bool has_place(struct batch *batch)
         !connection_is_ready(batch->connection)) {
         return false;
     }
-    bool has_room = last == NULL || (batch->flights.count < FLIGHTS_MAX &&
-                                     last->is_sent &&
-                                     count >= SECOND_FLIGHT_ROWS);
+    bool has_room =
+        last == NULL || (batch->flights.count < FLIGHTS_MAX && last->is_sent &&
+                         count >= SECOND_FLIGHT_ROWS);
     return has_room && !is_gathering(batch);
 }
 
