@@ -267,7 +267,21 @@ size_t budget_waiting_count(const struct budget *budget)
     return budget->waiting.count;
 }
 
-bool budget_is_tight(const struct budget *budget)
+size_t budget_left_bytes(const struct budget *budget, size_t message_bytes)
 {
-    return budget_used_bytes(budget) > budget->total_bytes / 2;
+    size_t left = budget->common_bytes - budget->small_used_bytes -
+                  budget->large_used_bytes;
+    size_t large_left = budget->large_limit_bytes - budget->large_used_bytes;
+    return message_bytes <= BUDGET_SMALL_BYTES || left < large_left
+               ? left
+               : large_left;
+}
+
+bool budget_is_tight(const struct budget *budget, size_t message_bytes)
+{
+    size_t small_quarter = budget->common_bytes - budget->large_limit_bytes;
+    bool is_half_used = budget_used_bytes(budget) > budget->total_bytes / 2;
+    return is_half_used &&
+           (message_bytes > BUDGET_SMALL_BYTES ||
+            budget_left_bytes(budget, message_bytes) < small_quarter / 2);
 }

@@ -56,7 +56,11 @@ void budget_move(struct budget_share *from, struct budget_share *to);
 size_t budget_used_bytes(const struct budget *budget);
 size_t budget_total_bytes(const struct budget *budget);
 size_t budget_waiting_count(const struct budget *budget);
-/* More than half is in use: keep nothing that can be read back later. */
-bool budget_is_tight(const struct budget *budget);
+/* What messages of this size may still take, besides the reserve: small ones
+ * find their quarter however many large ones there are. */
+size_t budget_left_bytes(const struct budget *budget, size_t message_bytes);
+/* Keep nothing of this size that can be read back later: more than half of all
+ * is in use, for small messages more than half of their quarter, too. */
+bool budget_is_tight(const struct budget *budget, size_t message_bytes);
 
 #endif

@@ -490,9 +490,9 @@ static void store(struct candidate *candidate,
     submission->intake = intake;
     submission->client = client;
     submission->message = message;
-    submission->is_leased =
-        scheduler_has_room(intake->options.scheduler, message->account_id,
-                           transaction->recipient_count);
+    submission->is_leased = scheduler_has_room(
+        intake->options.scheduler, message->account_id,
+        transaction->recipient_count, transaction->data.length);
     write_received(client->facts, message, &message->trace);
     buffer_append_string(&message->trace, candidate->composed.added_fields);
     message->data = transaction->data; /* taken: nothing is copied */

@@ -315,15 +315,21 @@ static void on_unroutable(void *owner, struct delivery *delivery,
     on_attempt(owner, delivery, &facts, outcome);
 }
 
-/* A site may hold as much memory as is left for others of what the backlog may
- * use: however many sites are stuck, something is left for the next one. */
+/* A site may hold as much memory as is left for others: however many sites are
+ * stuck, something is left for the next one. Of large messages, less than what
+ * the backlog may use. */
 static bool has_memory_for_site(const struct scheduler *scheduler,
-                                const struct site *site)
+                                const struct site *site,
+                                const struct held_message *message)
 {
     const struct budget *budget = scheduler->options.budget;
-    size_t most = budget_total_bytes(budget) / BACKLOG_MEMORY_SHARE;
-    size_t used = budget_used_bytes(budget);
-    size_t left = used < most ? most - used : 0;
+    size_t size = (size_t)message->size_bytes;
+    size_t left = budget_left_bytes(budget, size);
+    if (size > BUDGET_SMALL_BYTES) {
+        size_t most = budget_total_bytes(budget) / BACKLOG_MEMORY_SHARE;
+        size_t used = budget_used_bytes(budget);
+        left = used < most ? most - used : 0;
+    }
     return site_held_bytes(site) == 0 || site_held_bytes(site) <= left;
 }
 
@@ -340,7 +346,7 @@ static void on_routed(void *owner, struct delivery *delivery, struct site *site)
                   "many deliveries wait for this destination already");
         return;
     }
-    if (!has_memory_for_site(scheduler, site)) {
+    if (!has_memory_for_site(scheduler, site, delivery->message)) {
         give_back(scheduler, delivery, GIVE_BACK_MEMORY_SECONDS,
                   "mail for this destination has its share of the memory");
         return;
@@ -914,7 +920,7 @@ void scheduler_wake(struct scheduler *scheduler)
 }
 
 bool scheduler_has_room(const struct scheduler *scheduler, int64_t account_id,
-                        size_t delivery_count)
+                        size_t delivery_count, size_t message_bytes)
 {
     const struct account_count *count =
         map_get_id(scheduler->counts_by_account, account_id);
@@ -922,7 +928,7 @@ bool scheduler_has_room(const struct scheduler *scheduler, int64_t account_id,
     size_t share = (size_t)relay_settings_now()->in_hand / ACCOUNT_SHARE;
     return may_take(scheduler) && delivery_count <= room_left(scheduler) &&
            of_account + delivery_count <= share &&
-           !budget_is_tight(scheduler->options.budget);
+           !budget_is_tight(scheduler->options.budget, message_bytes);
 }
 
 void scheduler_add(struct scheduler *scheduler, struct held_message *message)

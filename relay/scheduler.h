@@ -57,9 +57,10 @@ void scheduler_drop_all(struct scheduler *scheduler);
  * taken over. */
 void scheduler_wake(struct scheduler *scheduler);
 
-/* Whether so many deliveries of an account may be born leased to us. */
+/* Whether so many deliveries of a message of an account may be born leased to
+ * us. */
 bool scheduler_has_room(const struct scheduler *scheduler, int64_t account_id,
-                        size_t delivery_count);
+                        size_t delivery_count, size_t message_bytes);
 /* Take over a stored message with its bytes. */
 void scheduler_add(struct scheduler *scheduler, struct held_message *message);
 

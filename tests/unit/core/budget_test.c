@@ -242,9 +242,10 @@ static void more_than_half_is_tight(void **state)
     for (int i = 0; i < 8; i++) {
         assert_true(take(world, i, SMALL));
     }
-    assert_false(budget_is_tight(world->budget));
+    assert_false(budget_is_tight(world->budget, 2 * SMALL));
     assert_true(take(world, 8, 1));
-    assert_true(budget_is_tight(world->budget));
+    assert_true(budget_is_tight(world->budget, 2 * SMALL));
+    assert_false(budget_is_tight(world->budget, SMALL));
 }
 
 static void tiny_budget_takes_one_after_the_other(void **state)
