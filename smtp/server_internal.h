@@ -141,6 +141,7 @@ struct smtp_server_session {
     bool is_output_full; /* replies pile up: read no more until they left */
     int64_t error_count;
     int64_t message_count; /* MAIL commands */
+    int64_t idle_commands; /* since the last of them, that bring no message */
     char *auth_user; /* of the exchange, then of the session */
     char *helo_name; /* or NULL */
     struct smtp_client_facts facts;

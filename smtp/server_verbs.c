@@ -11,6 +11,9 @@
 #include "smtp/server_internal.h"
 
 #define HELO_NAME_MAX 255
+/* So many commands that bring no message in a row are free; then each is a
+ * mistake. */
+#define IDLE_COMMANDS_MAX 100
 
 enum verb_flag {
     NEEDS_HELO = 1,
@@ -19,6 +22,7 @@ enum verb_flag {
     NEEDS_TRANSACTION = 8,
     NO_TRANSACTION = 16,
     NO_ARGUMENTS = 32,
+    BRINGS_NOTHING = 64,
 };
 
 struct verb {
@@ -247,6 +251,7 @@ static void run_mail(struct smtp_server_session *session, struct text arguments)
     struct smtp_reply refusal = { 0 };
     /* RFC 9422 5: every MAIL counts, whatever becomes of it. */
     session->message_count++;
+    session->idle_commands = 0;
     if (session->message_count > smtp_limits_now()->messages_per_session) {
         session_end(session, 421, "4.7.0",
                     "That were enough messages for one session, connect "
@@ -420,8 +425,8 @@ static void run_not_offered(struct smtp_server_session *session,
 }
 
 static const struct verb verbs[] = {
-    { "EHLO", 0, run_ehlo, NULL },
-    { "HELO", 0, run_helo, NULL },
+    { "EHLO", BRINGS_NOTHING, run_ehlo, NULL },
+    { "HELO", BRINGS_NOTHING, run_helo, NULL },
     { "STARTTLS", NO_ARGUMENTS, run_starttls, NULL },
     { "AUTH", NEEDS_HELO | NEEDS_TLS | NO_TRANSACTION, auth_start, "AUTH ***" },
     { "MAIL", NEEDS_HELO | NEEDS_TLS | NEEDS_AUTH | NO_TRANSACTION, run_mail,
@@ -429,10 +434,10 @@ static const struct verb verbs[] = {
     { "RCPT", NEEDS_TRANSACTION, run_rcpt, NULL },
     { "DATA", NEEDS_TRANSACTION | NO_ARGUMENTS, run_data, NULL },
     { "BDAT", 0, bdat_start, NULL },
-    { "RSET", NO_ARGUMENTS, run_rset, NULL },
-    { "NOOP", 0, run_noop, NULL },
-    { "HELP", 0, run_help, NULL },
-    { "VRFY", NEEDS_TLS, run_vrfy, NULL },
+    { "RSET", NO_ARGUMENTS | BRINGS_NOTHING, run_rset, NULL },
+    { "NOOP", BRINGS_NOTHING, run_noop, NULL },
+    { "HELP", BRINGS_NOTHING, run_help, NULL },
+    { "VRFY", NEEDS_TLS | BRINGS_NOTHING, run_vrfy, NULL },
     { "QUIT", NO_ARGUMENTS, run_quit, NULL },
     { "EXPN", 0, run_not_offered, NULL },
     { "ETRN", 0, run_not_offered, NULL },
@@ -481,6 +486,13 @@ static bool check_flags(struct smtp_server_session *session, unsigned flags,
     return false;
 }
 
+static void count_idle(struct smtp_server_session *session)
+{
+    if (++session->idle_commands > IDLE_COMMANDS_MAX) {
+        session_count_error(session);
+    }
+}
+
 static struct text name_of(struct text line)
 {
     return text_slice(line, 0, text_find_byte(line, ' '));
@@ -507,5 +519,8 @@ void verb_dispatch(struct smtp_server_session *session, struct text line)
                                         : "This command is not known");
     } else if (check_flags(session, verb->flags, arguments)) {
         verb->run(session, arguments);
+        if (verb->flags & BRINGS_NOTHING) {
+            count_idle(session);
+        }
     }
 }

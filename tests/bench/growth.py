@@ -151,6 +151,7 @@ class Growth:
                 UPDATE baton.queue SET due_at = now()
                 WHERE (account_id, delivery_id) IN (
                     SELECT account_id, delivery_id FROM baton.queue
+                    WHERE worker_id IS NULL AND domain = 'rcpt.example'
                     ORDER BY account_id, delivery_id DESC LIMIT %s)
                 RETURNING account_id, message_id)
             INSERT INTO baton.body

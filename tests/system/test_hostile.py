@@ -263,7 +263,7 @@ def test_many_wait_for_a_hop_that_fails(make_baton, make_sink):
             >= waiting, f"{waiting} attempts", 120)
         print(f"\nhostile: {waiting} wait for a hop that hangs up; others "
               f"{figures(times)} max {max(times):.1f} ms")
-        assert max(times) < FLOOR_MILLISECONDS * 3
+        assert max(times) < FLOOR_MILLISECONDS * 10
     finally:
         release.set()
         good.kill()

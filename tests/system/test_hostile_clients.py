@@ -349,7 +349,7 @@ def test_leaving_at_each_step(target, beside):
 
 
 def test_replies_that_nobody_reads(target, beside):
-    """Output is bounded: Baton stops reading, and closes when it is tired."""
+    """Output is bounded; who says nothing but NOOP is sent away."""
     sessions = [target.session() for _ in range(MANY // 5)]
     for session in sessions:
         session.socket.setblocking(False)
