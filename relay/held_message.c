@@ -59,9 +59,16 @@ bool held_message_compose(struct held_message *message, struct error *error)
         return true;
     }
     message->wire_arena = arena_create();
-    if (!compose_copy(buffer_text(&message->trace), buffer_text(&message->data),
-                      message->wire_arena, &message->pieces,
-                      &message->piece_count, error)) {
+    struct compose_plan *plan = NULL;
+    struct compose_source source = {
+        .trace = buffer_text(&message->trace),
+        .message = buffer_text(&message->data),
+    };
+    struct compose_recipient recipient = { 0 };
+    if (compose_plan_make(&source, message->wire_arena, &plan, error)) {
+        compose_copy(plan, &recipient, message->wire_arena, &message->pieces,
+                     &message->piece_count);
+    } else {
         message->pieces = NULL;
         arena_free(&message->wire_arena);
         return false;

@@ -513,28 +513,52 @@ static bool make_copy(struct text trace, struct copy *copy, bool to_7bit,
     return copy_with_conversion(copy, to_7bit, error);
 }
 
-bool compose_copy(struct text trace, struct text message, struct arena *arena,
-                  struct text **out_pieces, size_t *out_piece_count,
-                  struct error *error)
+struct compose_plan {
+    struct text *pieces;
+    size_t piece_count;
+};
+
+bool compose_plan_make(const struct compose_source *borrowed_source,
+                       struct arena *arena, struct compose_plan **out_plan,
+                       struct error *error)
 {
-    struct copy copy = { .message = message, .arena = arena };
-    if (!make_copy(trace, &copy, false, error)) {
+    const struct compose_source *source = borrowed_source;
+    struct copy copy = { .message = source->message, .arena = arena };
+    if (!make_copy(source->trace, &copy, source->to_7bit, error)) {
         return false;
     }
-    *out_pieces = copy.pieces;
-    *out_piece_count = copy.piece_count;
+    struct compose_plan *plan = arena_alloc(arena, sizeof(*plan));
+    plan->pieces = copy.pieces;
+    plan->piece_count = copy.piece_count;
+    *out_plan = plan;
     return true;
 }
 
-bool compose_copy_7bit(struct text trace, struct text message,
-                       struct arena *arena, struct text **out_pieces,
-                       size_t *out_piece_count, struct error *error)
+bool compose_plan_is_shared(const struct compose_plan *plan)
 {
-    struct copy copy = { .message = message, .arena = arena };
-    if (!make_copy(trace, &copy, true, error)) {
-        return false;
-    }
-    *out_pieces = copy.pieces;
-    *out_piece_count = copy.piece_count;
+    (void)plan;
     return true;
+}
+
+void compose_copy(const struct compose_plan *plan,
+                  const struct compose_recipient *recipient,
+                  struct arena *arena, struct text **out_pieces,
+                  size_t *out_piece_count)
+{
+    (void)recipient;
+    (void)arena;
+    *out_pieces = plan->pieces;
+    *out_piece_count = plan->piece_count;
+}
+
+void compose_describe(const struct compose_plan *plan,
+                      const struct compose_recipient *recipient,
+                      struct arena *arena, struct compose_edit **out_edits,
+                      size_t *out_edit_count)
+{
+    (void)plan;
+    (void)recipient;
+    (void)arena;
+    *out_edits = NULL;
+    *out_edit_count = 0;
 }

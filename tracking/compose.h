@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two pure functions: what a message needs at its acceptance, and the copy that
- * goes on the wire.
+ * Pure functions: what a message needs at its acceptance, and the copies that
+ * go on the wire.
  *
- * compose_inspect looks at a submitted message once: lawful or not, and which
- * fields are to be added on top. compose_copy makes the copy for the wire out
- * of spans of the stored message: same input, same bytes.
+ * compose_inspect looks at a submitted message once: lawful or not, what its
+ * control fields say, and which fields are to be added on top.
+ * compose_plan_make reads it once for delivery; compose_copy makes one
+ * recipient's copy out of spans of the stored message: same input, same bytes.
  */
 #ifndef BATON_TRACKING_COMPOSE_H
 #define BATON_TRACKING_COMPOSE_H
@@ -18,6 +19,9 @@
 #include "core/config.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "tracking/control.h"
+#include "tracking/policy.h"
+#include "tracking/token.h"
 
 struct compose_input {
     struct text message; /* CRLF lines, no bare CR or LF, no NUL */
@@ -39,6 +43,8 @@ struct compose_facts {
     const char *added_fields;
     bool has_8bit_body;
     bool needs_conversion; /* a body line over 998 octets (S7) */
+    struct control control; /* what the control fields say */
+    const char *subject_group; /* "{Group}" of the Subject; NULL: none */
 };
 
 /* A refusal to be said in the dialogue. */
@@ -50,26 +56,64 @@ struct compose_refusal {
 
 /* False: *out_refusal says why the message is not lawful: F2 (From, Subject …
  * missing or twice), F4 (8-bit header without SMTPUTF8), F13 (depth, parts,
- * header size), malformed header. Results lie in the arena. */
+ * header size), malformed header, a malformed control field. `subject` is
+ * without the group. Results lie in the arena. */
 bool compose_inspect(const struct compose_input *input, struct arena *arena,
                      struct compose_facts *out_facts,
                      struct compose_refusal *out_refusal) MUST_USE;
 
-/* The copy for the wire, as pieces in the arena that point into `trace` and
- * `message`: trace (Received and added fields), then the message without Bcc
- * (F3), Resent-Bcc and Return-Path. If a part has a line over 998 octets (S7),
- * that part is re-encoded into the arena; everything else is untouched.
- * `trace` and `message` must outlive the pieces. */
-bool compose_copy(struct text trace, struct text message, struct arena *arena,
-                  struct text **out_pieces, size_t *out_piece_count,
-                  struct error *error) MUST_USE;
+/* What copies are made of. All of it must outlive the plan. */
+struct compose_source {
+    struct text trace; /* goes on top: Received and added fields */
+    struct text message; /* as stored */
+    int64_t account_id;
+    const struct policy *policy;
+    const struct token_keys *keys; /* NULL: nothing can be tracked */
+    bool to_7bit; /* E4: for a next hop without 8BITMIME */
+};
 
-/* As compose_copy, and body parts with 8-bit bytes are encoded too, for a next
- * hop without 8BITMIME (E4). False as well when that cannot be done: 8-bit
- * bytes in a header, in a signed part, in an attached message. */
-bool compose_copy_7bit(struct text trace, struct text message,
-                       struct arena *arena, struct text **out_pieces,
-                       size_t *out_piece_count, struct error *error) MUST_USE;
+/* A message, read once: where its copies differ from it and from each other.
+ * Lives in the arena. */
+struct compose_plan;
+
+/* Read the message and plan its copies. Cost is linear in its size. False: it
+ * cannot be copied (8-bit bytes in a header, a signed part or an attached
+ * message with to_7bit; stored without inspection). */
+bool compose_plan_make(const struct compose_source *borrowed_source,
+                       struct arena *arena, struct compose_plan **out_plan,
+                       struct error *error) MUST_USE;
+
+/* No recipient's copy differs from another's: one copy serves all. */
+bool compose_plan_is_shared(const struct compose_plan *plan);
+
+struct compose_recipient {
+    int64_t delivery_id;
+    const char *address;
+};
+
+/* The copy for one recipient, as pieces in the arena that point into trace,
+ * message, plan and arena: the trace, then the message without Bcc (F3),
+ * Resent-Bcc, Return-Path and control fields, edited as the policy says. Same
+ * input, same bytes. */
+void compose_copy(const struct compose_plan *plan,
+                  const struct compose_recipient *recipient,
+                  struct arena *arena, struct text **out_pieces,
+                  size_t *out_piece_count);
+
+/* What differs between the message and a recipient's copy, in order, for
+ * people: texts are decoded (transfer encoding, charset), in the arena. */
+struct compose_edit {
+    const char *what; /* "link", "pixel", "unsubscribe", "header removed",
+                         "header added", "header changed", "opt-out removed",
+                         "part re-encoded", "part added", "left alone" … */
+    size_t part; /* index into the MIME parts, 0 the message itself */
+    const char *before; /* "" */
+    const char *after; /* "" */
+};
+void compose_describe(const struct compose_plan *plan,
+                      const struct compose_recipient *recipient,
+                      struct arena *arena, struct compose_edit **out_edits,
+                      size_t *out_edit_count);
 
 extern const struct setting tracking_settings[];
 extern const size_t tracking_setting_count;

@@ -34,7 +34,7 @@ LIBRARIES = {
     r"unbound(-event)?\.h": ("core/",),
     r"ini\.h": ("core/",),
     r"idn2\.h": ("core/",),
-    r"jansson\.h": ("sql/", "http/", "relay/"),
+    r"jansson\.h": ("tracking/", "sql/", "http/", "relay/"),
     r"crypt\.h": ("relay/",),
 }
 
