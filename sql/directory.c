@@ -25,7 +25,6 @@
 #define PREFIX_LENGTHS 129 /* 0 to 128 */
 #define FAMILY_COUNT 2
 #define RANGE_KEY_SIZE 18 /* family, prefix length, 16 octets of address */
-#define DAY_MILLISECONDS (INT64_C(24) * 3600 * 1000)
 
 #define DAY (24 * 3600 * CLOCK_SECOND)
 
@@ -34,6 +33,11 @@ enum suspension_scope {
     SUSPENDED_ACCOUNT,
     SUSPENDED_DOMAIN,
     SUSPENDED_MESSAGE,
+};
+
+struct tracking_host {
+    int64_t account_id;
+    const char *url;
 };
 
 struct directory {
@@ -46,6 +50,13 @@ struct directory {
     struct map *domains; /* struct directory_account by "id name" */
     struct map *routes; /* struct directory_route by destination */
     struct map *suspensions; /* the reason by "scope value" */
+    struct map *groups; /* struct directory_group by "account name" */
+    struct map *groups_by_id; /* … by "account id" */
+    struct map *tracking_hosts; /* struct tracking_host by host */
+    struct map *server_settings; /* the value by name */
+    struct directory_key *keys;
+    size_t key_count;
+    size_t key_capacity;
 };
 
 /* -- account settings -- */
@@ -76,36 +87,6 @@ static void set_notices_to_author(struct directory_account *account,
                                   const char *value)
 {
     account->notices_to_author = strcmp(value, "on") == 0;
-}
-
-/* "10 min"; 0 for what is none, or not between 1 s and 30 days. */
-static int64_t span_milliseconds(const char *value)
-{
-    int64_t span = 0;
-    bool is_good = config_parse_span(text_trim(text_of(value)), &span) &&
-                   span >= 1000 && span <= 30 * DAY_MILLISECONDS;
-    return is_good ? span : 0;
-}
-
-static bool is_span(const char *value)
-{
-    return span_milliseconds(value) > 0;
-}
-
-static void set_expires_after(struct directory_account *account,
-                              const char *value)
-{
-    account->expires_after_milliseconds = span_milliseconds(value);
-}
-
-static bool is_priority(const char *value)
-{
-    return strcmp(value, "normal") == 0 || strcmp(value, "high") == 0;
-}
-
-static void set_priority(struct directory_account *account, const char *value)
-{
-    account->priority = strcmp(value, "high") == 0 ? 1 : 0;
 }
 
 static bool is_refusal_policy(const char *value)
@@ -151,8 +132,6 @@ const struct account_setting account_settings[] = {
     { "delivery_reports", "on, off", "on",
       "reports of failed deliveries go to the envelope's sender", is_switch,
       set_delivery_reports },
-    { "expires_after", "a span from 1 s to 30 d, like 10 min, 4 h or 4 d",
-      "4 d", "how long a delivery is tried", is_span, set_expires_after },
     { "notices_to_author", "on, off", "off",
       "reports of failed deliveries go to the address in From", is_switch,
       set_notices_to_author },
@@ -163,8 +142,6 @@ const struct account_setting account_settings[] = {
       "a recipient over the limit: refused at RCPT, or taken and recorded as "
       "rejected",
       is_refusal_policy, set_on_refusal },
-    { "priority", "normal, high", "normal",
-      "high: before all other mail of the account", is_priority, set_priority },
     { "recipients_per_day", "unlimited, or a number up to 1000000000",
       "unlimited", "more recipients are refused until 00:00 UTC (452 4.3.1)",
       is_limit, set_recipients_per_day },
@@ -238,6 +215,7 @@ struct directory_row {
     const char *a;
     const char *b;
     const char *c;
+    const char *d;
 };
 
 static void add_account(struct directory *directory,
@@ -252,17 +230,125 @@ static void add_account(struct directory *directory,
     map_set_id(directory->accounts, account->account_id, account);
 }
 
-/* What is not understood (written by SQL, or by a newer Baton) leaves the
- * default. */
+static const struct directory_setting *prepend_setting(
+    struct directory *directory, const struct directory_setting *settings,
+    const char *name, const char *value)
+{
+    struct directory_setting *setting =
+        arena_alloc(directory->arena, sizeof(*setting));
+    setting->name = name;
+    setting->value = value;
+    setting->next = settings;
+    return setting;
+}
+
+/* A value that is not understood (written by SQL, or by a newer Baton) leaves
+ * the default. */
 static void add_setting(struct directory *directory,
                         const struct directory_row *row)
 {
-    (void)directory;
     for (size_t i = 0; i < account_setting_count; i++) {
         const struct account_setting *setting = &account_settings[i];
-        if (strcmp(setting->key, row->a) == 0 && setting->check_value(row->b)) {
-            setting->apply(row->account, row->b);
+        if (strcmp(setting->key, row->a) == 0) {
+            if (setting->check_value(row->b)) {
+                setting->apply(row->account, row->b);
+            }
+            return;
         }
+    }
+    row->account->settings = prepend_setting(directory, row->account->settings,
+                                             row->a, row->b);
+}
+
+static void add_server_setting(struct directory *directory,
+                               const struct directory_row *row)
+{
+    map_set(directory->server_settings, text_of(row->a),
+            arena_copy_string(directory->arena, row->b));
+}
+
+static void add_group(struct directory *directory,
+                      const struct directory_row *row)
+{
+    struct directory_group *group =
+        arena_alloc(directory->arena, sizeof(*group));
+    char key[NAME_KEY_SIZE];
+    uint64_t id = 0;
+    if (!text_to_uint64(text_of(row->a), &id)) {
+        return;
+    }
+    group->account_id = row->account_id;
+    group->group_id = (int64_t)id;
+    group->name = row->b;
+    group->is_marketing = strcmp(row->c, "marketing") == 0;
+    map_set(directory->groups,
+            name_key(key, row->account_id,
+                     lower_copy(directory->arena, group->name)),
+            group);
+    map_set(directory->groups_by_id, name_key(key, row->account_id, row->a),
+            group);
+}
+
+static void add_group_setting(struct directory *directory,
+                              const struct directory_row *row)
+{
+    char key[NAME_KEY_SIZE];
+    struct directory_group *group =
+        map_get(directory->groups_by_id, name_key(key, row->account_id, row->a));
+    if (group != NULL) {
+        group->settings =
+            prepend_setting(directory, group->settings, row->b, row->c);
+    }
+}
+
+static void add_tracking_host(struct directory *directory,
+                              const struct directory_row *row)
+{
+    struct tracking_host *host = arena_alloc(directory->arena, sizeof(*host));
+    host->account_id = row->account_id;
+    host->url = arena_printf(directory->arena, "%s://%s", row->b, row->a);
+    map_set(directory->tracking_hosts, text_of(row->a), host);
+    if (row->account->tracking_url == NULL) { /* the first one */
+        row->account->tracking_url = host->url;
+    }
+}
+
+static void add_suppressed(struct directory *directory,
+                           const struct directory_row *row)
+{
+    (void)directory;
+    row->account->has_suppressions = true;
+}
+
+static int hex_digit(char digit)
+{
+    return ascii_is_digit(digit) ? digit - '0' : ascii_lower(digit) - 'a' + 10;
+}
+
+static void add_key(struct directory *directory,
+                    const struct directory_row *row)
+{
+    uint64_t key_id = 0;
+    if (!text_to_uint64(text_of(row->a), &key_id) ||
+        strlen(row->b) != DIRECTORY_SECRET_BYTES * 2) {
+        return;
+    }
+    if (directory->key_count == directory->key_capacity) {
+        directory->key_capacity = directory->key_capacity * 2 + 4;
+        struct directory_key *grown =
+            arena_alloc(directory->arena,
+                        directory->key_capacity * sizeof(*grown));
+        for (size_t i = 0; i < directory->key_count; i++) {
+            grown[i] = directory->keys[i];
+        }
+        directory->keys = grown;
+    }
+    struct directory_key *key = &directory->keys[directory->key_count++];
+    key->key_id = (int)key_id;
+    key->is_current = strcmp(row->c, "current") == 0;
+    for (size_t i = 0; i < DIRECTORY_SECRET_BYTES; i++) {
+        key->secret[i] = (uint8_t)(hex_digit(row->b[2 * i]) * 16 +
+                                   hex_digit(row->b[2 * i + 1]));
     }
 }
 
@@ -286,6 +372,7 @@ static void add_credential(struct directory *directory,
     credential->user_name = row->a;
     credential->is_generated = strcmp(row->b, "generated") == 0;
     credential->secret = row->c;
+    credential->group_name = row->d;
     map_set(directory->credentials,
             text_of(lower_copy(directory->arena, row->a)), credential);
 }
@@ -347,11 +434,18 @@ static const struct row_kind {
     { "account", false, add_account }, /* a name, b manager's address */
     { "setting", true, add_setting }, /* a key, b value */
     { "usage", true, add_usage }, /* a recipients of this day */
-    { "credential", true, add_credential }, /* a user, b kind, c secret */
+    { "credential", true,
+      add_credential }, /* a user, b kind, c secret, d group */
     { "network", true, add_network }, /* a range */
     { "domain", true, add_domain }, /* a name */
     { "route", false, add_route }, /* a destination, b target */
     { "suspension", false, add_suspension }, /* a scope, b value, c reason */
+    { "group", true, add_group }, /* a id, b name, c kind */
+    { "group_setting", true, add_group_setting }, /* a id, b name, c value */
+    { "tracking_host", true, add_tracking_host }, /* a host, b scheme */
+    { "suppressed", true, add_suppressed },
+    { "key", false, add_key }, /* a id, b secret, c current */
+    { "server_setting", false, add_server_setting }, /* a name, b value */
 };
 
 static void add_row(struct directory *directory, const struct rows *rows,
@@ -363,6 +457,7 @@ static void add_row(struct directory *directory, const struct rows *rows,
         .a = rows_copy(rows, i, "a", directory->arena),
         .b = rows_copy(rows, i, "b", directory->arena),
         .c = rows_copy(rows, i, "c", directory->arena),
+        .d = rows_copy(rows, i, "d", directory->arena),
     };
     row.account = map_get_id(directory->accounts, row.account_id);
     for (size_t k = 0; k < ARRAY_LENGTH(row_kinds); k++) {
@@ -385,6 +480,10 @@ static struct directory *directory_create(void)
     directory->domains = map_create();
     directory->routes = map_create();
     directory->suspensions = map_create();
+    directory->groups = map_create();
+    directory->groups_by_id = map_create();
+    directory->tracking_hosts = map_create();
+    directory->server_settings = map_create();
     return directory;
 }
 
@@ -398,6 +497,10 @@ void directory_free(struct directory **directory_pointer)
         map_free(&directory->domains);
         map_free(&directory->routes);
         map_free(&directory->suspensions);
+        map_free(&directory->groups);
+        map_free(&directory->groups_by_id);
+        map_free(&directory->tracking_hosts);
+        map_free(&directory->server_settings);
         arena_free(&directory->arena);
         memory_free(directory);
         *directory_pointer = NULL;
@@ -505,6 +608,65 @@ const struct directory_route *directory_route(const struct directory *directory,
     const struct directory_route *route =
         map_get(directory->routes, text_of(domain));
     return route != NULL ? route : map_get(directory->routes, text_of("*"));
+}
+
+const struct directory_group *directory_group(const struct directory *directory,
+                                              int64_t account_id,
+                                              const char *name)
+{
+    char key[NAME_KEY_SIZE];
+    struct buffer lower = { 0 };
+    for (const char *c = name; *c != '\0'; c++) {
+        buffer_append_byte(&lower, ascii_lower(*c));
+    }
+    const struct directory_group *group =
+        lower.length == 0 ? NULL
+                          : map_get(directory->groups,
+                                    name_key(key, account_id, lower.data));
+    buffer_free(&lower);
+    return group;
+}
+
+const struct directory_group *directory_group_by_id(
+    const struct directory *directory, int64_t account_id, int64_t group_id)
+{
+    char key[NAME_KEY_SIZE];
+    char id[24];
+    snprintf(id, sizeof(id), "%" PRId64, group_id);
+    return map_get(directory->groups_by_id, name_key(key, account_id, id));
+}
+
+int64_t directory_tracking_host(const struct directory *directory,
+                                const char *host)
+{
+    const struct tracking_host *known =
+        map_get(directory->tracking_hosts, text_of(host));
+    return known != NULL ? known->account_id : 0;
+}
+
+const char *directory_tracking_url(const struct directory *directory,
+                                   const char *host)
+{
+    const struct tracking_host *known =
+        map_get(directory->tracking_hosts, text_of(host));
+    return known != NULL ? known->url : NULL;
+}
+
+size_t directory_key_count(const struct directory *directory)
+{
+    return directory->key_count;
+}
+
+const struct directory_key *directory_key(const struct directory *directory,
+                                          size_t i)
+{
+    return &directory->keys[i];
+}
+
+const char *directory_server_setting(const struct directory *directory,
+                                     const char *name)
+{
+    return map_get(directory->server_settings, text_of(name));
 }
 
 const char *directory_suspension(const struct directory *directory,

@@ -13,19 +13,32 @@
 #include "core/network.h"
 #include "sql/database.h"
 
+#define DIRECTORY_SECRET_BYTES 32
+
 struct directory;
+
+/* What is set for an account, a group or everything: a name and a value, both
+ * unchecked here. What they mean is known in relay/. */
+struct directory_setting {
+    const char *name;
+    const char *value;
+    const struct directory_setting *next;
+};
 
 struct directory_account {
     int64_t account_id;
     const char *name;
     const char *manager_email; /* "" if none */
+    /* All of `baton set` that has no field below. */
+    const struct directory_setting *settings;
+    bool has_suppressions;
+    const char *tracking_url; /* of its first tracking host; NULL: it has none
+                               */
     /* Settings of `baton set`, with their defaults. */
     bool any_sender; /* off */
     bool delivery_reports; /* on */
     bool notices_to_manager; /* on */
     bool notices_to_author; /* off */
-    int64_t expires_after_milliseconds; /* 4 days */
-    int priority; /* 0 normal, 1 high */
     bool accepts_refused; /* off: on_refusal = refuse */
     int64_t recipients_per_day; /* 0: no limit */
     /* Recipients stored on the day the directory was read (days since 1970,
@@ -39,6 +52,22 @@ struct directory_credential {
     const char *user_name;
     bool is_generated; /* secret: SHA-256 in hexadecimal; else crypt(5) */
     const char *secret;
+    const char *group_name; /* of messages that name none; "" */
+};
+
+struct directory_group {
+    int64_t account_id;
+    int64_t group_id;
+    const char *name;
+    bool is_marketing;
+    const struct directory_setting *settings;
+};
+
+/* A secret that signs tokens. */
+struct directory_key {
+    int key_id;
+    uint8_t secret[DIRECTORY_SECRET_BYTES];
+    bool is_current; /* the one that signs */
 };
 
 struct directory_route {
@@ -69,6 +98,25 @@ bool directory_allows_domain(const struct directory *directory,
 /* The route for a (normalised) domain: its own, else "*", else NULL. */
 const struct directory_route *directory_route(const struct directory *directory,
                                               const char *domain);
+/* An account's group by its name (letters of any case) or its id; NULL: there
+ * is none. */
+const struct directory_group *directory_group(const struct directory *directory,
+                                              int64_t account_id,
+                                              const char *name);
+const struct directory_group *directory_group_by_id(
+    const struct directory *directory, int64_t account_id, int64_t group_id);
+/* The account whose own tracking host this is (lower case, no port), or 0. */
+int64_t directory_tracking_host(const struct directory *directory,
+                                const char *host);
+/* "https://" and that host, or NULL. */
+const char *directory_tracking_url(const struct directory *directory,
+                                   const char *host);
+size_t directory_key_count(const struct directory *directory);
+const struct directory_key *directory_key(const struct directory *directory,
+                                          size_t i);
+/* What holds everywhere: pass_through. NULL: not set. */
+const char *directory_server_setting(const struct directory *directory,
+                                     const char *name);
 /* The reason if this delivery is suspended, else NULL. */
 const char *directory_suspension(const struct directory *directory,
                                  int64_t account_id, int64_t message_id,

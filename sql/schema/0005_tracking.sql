@@ -135,3 +135,10 @@ CREATE TABLE baton.counter (
     inbound          bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (account_id, group_id, hour, shard)
 ) WITH (fillfactor = 50);
+
+-- What an operator set for all accounts: pass_through.
+CREATE TABLE baton.server_setting (
+    name       text PRIMARY KEY,
+    value      text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);

@@ -54,6 +54,67 @@ static void an_empty_directory_knows_nobody(void **state)
     directory_free(&directory);
 }
 
+/* What is no setting of its own is handed on as it stands. */
+static const char *setting_of(const struct directory_setting *settings,
+                              const char *name)
+{
+    for (; settings != NULL; settings = settings->next) {
+        if (strcmp(settings->name, name) == 0) {
+            return settings->value;
+        }
+    }
+    return "";
+}
+
+static void groups_keys_and_hosts_are_there(void **state)
+{
+    struct fixture *f = *state;
+    sql_do(f, "INSERT INTO baton.account (name) VALUES ('a'), ('b')");
+    sql_do(f, "INSERT INTO baton.message_group (account_id, name, kind, "
+              "settings) VALUES (1, 'Daily Alert', 'marketing', "
+              "'{\"privacy\": \"anonymous\"}'), (2, 'daily alert', "
+              "'transactional', '{}')");
+    sql_do(f, "INSERT INTO baton.tracking_host (account_id, host, scheme, "
+              "created_at) VALUES (1, 'z.example', 'https', now()), "
+              "(1, 'a.example', 'http', now() + interval '1 s')");
+    sql_do(f, "INSERT INTO baton.suppression (account_id, address, reason) "
+              "VALUES (2, 'x@example.com', 'manual')");
+    sql_do(f, "INSERT INTO baton.token_key (secret, active_from) VALUES "
+              "(decode(repeat('0aF1', 16), 'hex'), now() + interval '1 h')");
+    sql_do(f, "INSERT INTO baton.server_setting VALUES ('pass_through', 'on')");
+    struct directory *directory = load(f);
+    const struct directory_group *group =
+        directory_group(directory, 1, "DAILY alert");
+    assert_non_null(group);
+    assert_true(group->is_marketing);
+    assert_string_equal(setting_of(group->settings, "privacy"), "anonymous");
+    assert_ptr_equal(directory_group_by_id(directory, 1, group->group_id),
+                     group);
+    assert_null(directory_group_by_id(directory, 2, group->group_id));
+    assert_false(directory_group(directory, 2, "Daily Alert")->is_marketing);
+    assert_null(directory_group(directory, 1, ""));
+    assert_string_equal(directory_account_by_id(directory, 1)->tracking_url,
+                        "https://z.example");
+    assert_null(directory_account_by_id(directory, 2)->tracking_url);
+    assert_int_equal(directory_tracking_host(directory, "a.example"), 1);
+    assert_int_equal(directory_tracking_host(directory, "b.example"), 0);
+    assert_false(directory_account_by_id(directory, 1)->has_suppressions);
+    assert_true(directory_account_by_id(directory, 2)->has_suppressions);
+    assert_int_equal(directory_key_count(directory), 2);
+    for (size_t i = 0; i < 2; i++) { /* a key whose time has not come */
+        const struct directory_key *key = directory_key(directory, i);
+        assert_int_equal(key->is_current, key->key_id == 1);
+        if (key->key_id == 2) {
+            assert_int_equal(key->secret[30], 0x0a);
+            assert_int_equal(key->secret[31], 0xf1);
+        }
+    }
+    assert_string_equal(directory_server_setting(directory, "pass_through"),
+                        "on");
+    assert_null(directory_server_setting(directory, "else"));
+    directory_free(&directory);
+}
+
 static void settings_have_defaults_and_nonsense_leaves_them(void **state)
 {
     struct fixture *f = *state;
@@ -73,9 +134,8 @@ static void settings_have_defaults_and_nonsense_leaves_them(void **state)
         assert_string_equal(account->manager_email, is_own ? "m@x" : "");
         assert_int_equal(account->any_sender, is_own);
         assert_int_equal(account->delivery_reports, !is_own);
-        assert_int_equal(account->expires_after_milliseconds,
-                         is_own ? 600000 : INT64_C(4) * 24 * 3600 * 1000);
-        assert_int_equal(account->priority, is_own ? 1 : 0);
+        assert_string_equal(setting_of(account->settings, "priority"),
+                            is_own ? "high" : "");
     }
     directory_free(&directory);
 }
@@ -233,16 +293,13 @@ static void settings_are_checked(void **state)
     } rows[] = {
         { "any_sender", "on", true },
         { "any_sender", "yes", false },
-        { "priority", "high", true },
-        { "priority", "1", false },
-        { "expires_after", "30 d", true },
-        { "expires_after", "31 d", false },
-        { "expires_after", "1s", true },
-        { "expires_after", "0 s", false },
-        { "expires_after", "4", false },
-        { "expires_after", "", false },
-        { "expires_after", "-1 h", false },
-        { "expires_after", "99999999999999999999 d", false },
+        { "on_refusal", "accept", true },
+        { "on_refusal", "drop", false },
+        { "recipients_per_day", "unlimited", true },
+        { "recipients_per_day", "10000", true },
+        { "recipients_per_day", "0", false },
+        { "recipients_per_day", "-1", false },
+        { "recipients_per_day", "99999999999999999999", false },
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
@@ -272,6 +329,7 @@ int main(void)
         ROW(f12_a_domain_allows_what_lies_under_it),
         ROW(a_route_of_its_own_comes_before_the_general_one),
         ROW(suspensions_are_found_by_every_scope),
+        ROW(groups_keys_and_hosts_are_there),
         cmocka_unit_test(settings_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
