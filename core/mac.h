@@ -28,7 +28,8 @@ void mac_tag(const struct mac_key *key, struct text bytes,
              uint8_t out_tag[MAC_TAG_BYTES]);
 
 /* AES-256-SIV (RFC 5297): deterministic, authenticated, as long as the text
- * plus 16 bytes of tag in front. `context` is authenticated, not hidden. */
+ * plus 16 bytes of tag in front. `context` is authenticated, not hidden.
+ * Neither may be empty. */
 void mac_seal(const struct mac_key *key, struct text context, struct text plain,
               struct buffer *out_sealed);
 /* False: forged, truncated or of another context; *out_plain is unchanged. */

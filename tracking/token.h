@@ -24,6 +24,8 @@
 
 #define TOKEN_HEAD_BYTES 36
 #define TOKEN_HEAD_CHARACTERS 48 /* the same for every recipient */
+/* Longer ones are not read: links whose token would be are left as they are. */
+#define TOKEN_CHARACTERS_MAX (64 * 1024)
 
 enum token_kind {
     TOKEN_CLICK = 'c',
@@ -44,13 +46,15 @@ struct token {
 struct token_keys;
 struct token_keys *token_keys_create(void);
 void token_keys_free(struct token_keys **keys);
+/* A key that is there already stays as it is. */
 void token_keys_add(struct token_keys *keys, int key_id,
                     const uint8_t secret[MAC_SECRET_BYTES]);
 /* The key that signs from now on; it must have been added. */
 void token_keys_use(struct token_keys *keys, int key_id);
 bool token_keys_can_sign(const struct token_keys *keys);
 
-/* A target, prepared once per message: its characters and its digest. */
+/* A target, prepared once per message: its characters, which lie in the buffer
+ * they were appended to (and move when that grows), and its digest. */
 struct token_target {
     struct text encoded; /* base64url of the URL: what follows the head */
     uint8_t digest[32];
@@ -58,18 +62,19 @@ struct token_target {
 void token_target_prepare(struct text url, struct buffer *out_encoded,
                           struct token_target *out_target);
 
-/* The 48 characters of the head. `target` is NULL but for a click. */
+/* The 48 characters of the head: the whole token of an open, the front of a
+ * click's. `target` is NULL but for a click. */
 void token_write_head(const struct token_keys *keys, const struct token *token,
                       const struct token_target *target,
                       char out_characters[TOKEN_HEAD_CHARACTERS]);
-/* A whole unsubscribe token. */
+/* A whole unsubscribe token, appended. The address is not empty. */
 void token_write_unsubscribe(const struct token_keys *keys,
                              const struct token *token, struct text address,
                              struct buffer *out_characters);
 
-/* Read a token that came under the path of this kind. out_payload gets the
- * target URL or the address. False: not ours, whatever the reason; takes the
- * same way for all of them. */
+/* Read a token that came under the path of this kind. To out_payload is
+ * appended the target URL or the address. False: not ours, whatever the reason;
+ * takes the same way for all of them. */
 bool token_read(const struct token_keys *keys, enum token_kind kind,
                 struct text characters, struct token *out_token,
                 struct buffer *out_payload) MUST_USE;
