@@ -8,8 +8,12 @@
 #define BATON_TRACKING_MACHINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "core/text.h"
+
+/* So many bytes of a user agent are looked at (and kept, sql/hits.h). */
+#define MACHINE_AGENT_BYTES 512
 
 struct hit_facts {
     struct text user_agent; /* "" if none was said */
@@ -17,8 +21,18 @@ struct hit_facts {
     bool is_prefetch; /* Sec-Purpose, Purpose or X-Moz said so */
 };
 
+/* What machines call themselves; the first row that fits decides. The same rows
+ * stand in baton.hit_verdict. */
+struct machine_pattern {
+    const char *words; /* lower case; found in any case of letters */
+    bool is_whole; /* the whole user agent; else a part of it */
+    const char *reason;
+};
+extern const struct machine_pattern machine_patterns[];
+extern const size_t machine_pattern_count;
+
 /* NULL: nothing speaks against a human. Else "apple-proxy", "gmail-proxy",
- * "scanner" or "prefetch". */
+ * "scanner" or, if the user agent says nothing, "prefetch". */
 const char *machine_reason(const struct hit_facts *facts);
 
 #endif
