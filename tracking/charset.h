@@ -24,8 +24,18 @@ enum charset_form {
     CHARSET_UNKNOWN, /* leave the part alone, and say so */
 };
 
+enum charset_shift {
+    SHIFT_NONE,
+    SHIFT_ISO_2022_JP,
+    SHIFT_ISO_2022_KR,
+    SHIFT_ISO_2022_CN,
+    SHIFT_HZ,
+    SHIFT_UTF_7,
+};
+
 struct charset {
     enum charset_form form;
+    enum charset_shift shift; /* of a shifted one */
     bool is_big_endian; /* of a wide one */
     const char *iconv_name; /* for iconv_open; static */
 };
@@ -37,12 +47,16 @@ struct charset charset_find(const char *label, struct text bytes);
 size_t charset_unit_bytes(const struct charset *charset);
 
 /* The mask; not for ASCII supersets. False: the bytes do not fit the charset
- * (a shift sequence that is not known, half a unit): leave the part alone. */
+ * (a shift sequence that is not known, one that is still open at the end of a
+ * line or of the part, markup hidden in one, half a unit): leave the part
+ * alone. */
 bool charset_mask(const struct charset *charset, struct text bytes,
                   struct buffer *out_mask);
 
 /* A span of the part as UTF-8. Of an ASCII superset that is not valid the bytes
- * stay as they are. `part` is given for the shift state at the span's start. */
+ * stay as they are. `part` is given for the shift state at the span's start; a
+ * span that begins in the midst of one begins on the same line. False: not
+ * valid; nothing was appended. */
 bool charset_to_utf8(const struct charset *charset, struct text part,
                      size_t from, size_t to, struct buffer *out_utf8);
 

@@ -23,15 +23,18 @@ struct html_span {
     size_t to;
 };
 
-/* An opt-out attribute (H5) with the white space in front of it. */
 #define HTML_OPT_OUTS_MAX 8
+/* Links beyond these are left alone. */
+#define HTML_LINKS_MAX 1000000
 
 /* An <a> or <area> with an href. */
 struct html_link {
     struct html_span value; /* of href, inside its quotes */
     bool is_quoted;
     bool has_opt_out;
-    struct html_span opt_outs[HTML_OPT_OUTS_MAX]; /* in order; to be removed */
+    /* The opt-out attributes (H5), in order, in the arena, each with the white
+     * space in front of it if it can go: cut out, they leave a sound tag. */
+    const struct html_span *opt_outs;
     size_t opt_out_count;
 };
 
