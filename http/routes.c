@@ -1,63 +1,104 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/routes.h"
 
+#include <string.h>
+
 #include "core/memory.h"
 #include "core/metrics.h"
+#include "http/hit.h"
+#include "http/track.h"
+#include "http/unsubscribe.h"
+#include "sql/directory.h"
 
-struct route {
-    const char *path;
-    void (*answer)(const struct http_probes *probes, void *owner,
-                   struct http_answer *answer);
-};
+#define PLAIN "text/plain; charset=utf-8"
 
 /* The process answers: that is all it says. */
-static void answer_health(const struct http_probes *probes, void *owner,
-                          struct http_answer *answer)
+static enum http_verdict start_health(struct http_request *request)
 {
-    (void)probes;
-    (void)owner;
-    buffer_append_string(&answer->body, "ok\n");
+    answer_text(&request->answer, 200, PLAIN, TEXT_LITERAL("ok\n"));
+    return HTTP_ANSWERED;
 }
 
-static void answer_ready(const struct http_probes *probes, void *owner,
-                         struct http_answer *answer)
+static enum http_verdict start_ready(struct http_request *request)
 {
-    if (probes->is_ready(owner, &answer->body)) {
-        buffer_clear(&answer->body);
-        buffer_append_string(&answer->body, "ready\n");
+    struct http_service *service = request->service;
+    struct buffer reason = { 0 };
+    if (service->probes->is_ready(service->probes_owner, &reason)) {
+        answer_text(&request->answer, 200, PLAIN, TEXT_LITERAL("ready\n"));
     } else {
-        answer->status = 503;
-        buffer_append_byte(&answer->body, '\n');
+        buffer_append_byte(&reason, '\n');
+        answer_text(&request->answer, 503, PLAIN, buffer_text(&reason));
     }
+    buffer_free(&reason);
+    return HTTP_ANSWERED;
 }
 
-static void answer_metrics(const struct http_probes *probes, void *owner,
-                           struct http_answer *answer)
+static enum http_verdict start_metrics(struct http_request *request)
 {
-    (void)probes;
-    (void)owner;
-    answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    metrics_print(&answer->body);
+    struct buffer text = { 0 };
+    metrics_print(&text);
+    answer_text(&request->answer, 200,
+                "text/plain; version=0.0.4; charset=utf-8", buffer_text(&text));
+    buffer_free(&text);
+    return HTTP_ANSWERED;
 }
 
-static const struct route routes[] = {
-    { "/healthz", answer_health },
-    { "/readyz", answer_ready },
-    { "/metrics", answer_metrics },
+/* Asked by our own TLS front before it gets a certificate: is this host one of
+ * ours? Nobody else is told who has one. */
+static enum http_verdict start_host_check(struct http_request *request)
+{
+    const struct http_service *service = request->service;
+    char host[TARGET_HOST_SIZE];
+    bool is_asked = request->is_from_proxy && service->directory != NULL &&
+                    text_starts_with_ignoring_case(request->query, "domain=");
+    bool is_ours =
+        is_asked &&
+        target_host(text_slice(request->query, strlen("domain="),
+                               text_find_byte(request->query, '&')),
+                    host) &&
+        directory_tracking_host(service->directory, host) != 0;
+    answer_page(&request->answer, service->answers,
+                is_ours ? PAGE_NOTHING : PAGE_NOT_FOUND);
+    return HTTP_ANSWERED;
+}
+
+const struct http_route http_routes[] = {
+    { .path = "/c/",
+      .patience = PATIENCE_HIT,
+      .start = track_click_start,
+      .on_done = track_click_done,
+      .let_go = hit_let_go },
+    { .path = "/o/",
+      .patience = PATIENCE_HIT,
+      .start = track_open_start,
+      .on_done = track_open_done,
+      .let_go = hit_let_go },
+    { .path = "/u/",
+      .takes_post = true,
+      .patience = PATIENCE_QUERY,
+      .start = unsubscribe_start,
+      .on_done = unsubscribe_done,
+      .let_go = unsubscribe_let_go },
+    { .path = "/healthz", .start = start_health },
+    { .path = "/readyz", .start = start_ready },
+    { .path = "/metrics", .start = start_metrics },
+    { .path = "/tls-host", .start = start_host_check },
 };
+const size_t http_route_count = ARRAY_LENGTH(http_routes);
 
-void http_routes_answer(const struct http_probes *probes, void *owner,
-                        struct text path, struct http_answer *out_answer)
+const struct http_route *http_route_find(struct text path,
+                                         struct text *out_rest)
 {
-    *out_answer =
-        (struct http_answer){ .status = 200,
-                              .content_type = "text/plain; charset=utf-8" };
-    for (size_t i = 0; i < ARRAY_LENGTH(routes); i++) {
-        if (text_is(path, routes[i].path)) {
-            routes[i].answer(probes, owner, out_answer);
-            return;
+    for (size_t i = 0; i < http_route_count; i++) {
+        const char *own = http_routes[i].path;
+        size_t length = strlen(own);
+        if (path.length < length || memcmp(path.data, own, length) != 0) {
+            continue;
+        }
+        if (path.length == length || own[length - 1] == '/') {
+            *out_rest = text_slice(path, length, path.length);
+            return &http_routes[i];
         }
     }
-    out_answer->status = 404;
-    buffer_append_string(&out_answer->body, "There is nothing here.\n");
+    return NULL;
 }

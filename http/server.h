@@ -6,19 +6,52 @@
 #ifndef BATON_HTTP_SERVER_H
 #define BATON_HTTP_SERVER_H
 
+#include <stdbool.h>
+
+#include "core/config.h"
 #include "core/error.h"
 #include "core/loop.h"
-#include "http/routes.h"
+#include "core/text.h"
+#include "sql/database.h"
+#include "sql/directory.h"
+#include "tracking/token.h"
 
 struct http_server;
 
-/* Serve on a listening descriptor, which stays the caller's. */
+/* What /readyz says; asked of relay/. */
+struct http_probes {
+    /* Can mail be accepted and delivered? If not, append a sentence. */
+    bool (*is_ready)(void *owner, struct buffer *out_reason);
+};
+
+/* Serve on a listening descriptor, which stays the caller's; so do the probes
+ * and the database, where opens, clicks and unsubscribes go. */
 struct http_server *http_server_create(struct loop *loop,
                                        int borrowed_descriptor,
+                                       struct database *borrowed_database,
                                        const struct http_probes *probes,
                                        void *owner,
                                        struct error *error) MUST_USE;
-/* Stop accepting, close every connection. */
+
+/* What tokens are read with, and who is who; both borrowed until the next call
+ * or http_server_stop. Until the first call, which must not come before
+ * id_set_worker, recipients' URLs are answered 503. */
+void http_server_set_directory(struct http_server *server,
+                               const struct directory *borrowed_directory,
+                               const struct token_keys *borrowed_keys);
+
+/* Accept nothing any more; what is connected is served on. */
+void http_server_quiesce(struct http_server *server);
+/* Answer what waits, close every connection. Opens and clicks on their way to
+ * the database go on. NULL is accepted. */
+void http_server_stop(struct http_server *server);
+/* Stop, and forget opens and clicks on their way: only after database_free.
+ * Nulls the pointer. */
 void http_server_free(struct http_server **server);
+
+/* [http] */
+extern const struct setting http_settings[];
+extern const size_t http_setting_count;
+void http_metrics_register(void);
 
 #endif

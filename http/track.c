@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/track.h"
+
+#include <string.h>
+
+#include "http/guesses.h"
+#include "http/hit.h"
+#include "http/http_metrics.h"
+#include "sql/directory.h"
+
+static bool is_honoured_here(const struct http_request *request,
+                             const struct token *token)
+{
+    int64_t account_id =
+        directory_tracking_host(request->service->directory, request->host);
+    return account_id == 0 || account_id == token->account_id;
+}
+
+static bool is_ours(struct http_request *request, enum token_kind kind,
+                    struct text characters, struct token *out_token)
+{
+    struct http_service *service = request->service;
+    buffer_clear(&service->payload);
+    if (token_read(service->keys, kind, characters, out_token,
+                   &service->payload) &&
+        is_honoured_here(request, out_token)) {
+        return true;
+    }
+    metric_add(&http_metrics[METRIC_TOKENS_WRONG], 1);
+    return false;
+}
+
+bool track_read_token(struct http_request *request, enum token_kind kind,
+                      struct token *out_token)
+{
+    struct http_service *service = request->service;
+    enum answer_page page = PAGE_NOT_FOUND;
+    if (service->keys == NULL) {
+        page = PAGE_AWAY;
+    } else if (is_ours(request, kind, request->rest, out_token)) {
+        return true;
+    } else if (guesses_count(service->guesses, &request->client)) {
+        page = PAGE_TOO_MANY;
+    }
+    answer_page(&request->answer, service->answers, page);
+    return false;
+}
+
+/* Nothing else was ever signed; but a redirect is worth a second look. */
+static bool may_follow(struct text url)
+{
+    return (text_starts_with_ignoring_case(url, "http://") ||
+            text_starts_with_ignoring_case(url, "https://")) &&
+           memchr(url.data, '\0', url.length) == NULL;
+}
+
+static void redirect(struct http_request *request, const char *url)
+{
+    if (!answer_redirect(&request->answer, url)) {
+        answer_page(&request->answer, request->service->answers,
+                    PAGE_NOT_FOUND);
+    }
+}
+
+enum http_verdict track_click_start(struct http_request *request)
+{
+    struct token token;
+    if (!track_read_token(request, TOKEN_CLICK, &token)) {
+        return HTTP_ANSWERED;
+    }
+    struct text url = buffer_text(&request->service->payload);
+    if (!may_follow(url)) {
+        answer_page(&request->answer, request->service->answers,
+                    PAGE_NOT_FOUND);
+        return HTTP_ANSWERED;
+    }
+    if (request->method == HTTP_GET &&
+        hit_record(request, &token, url) == HTTP_LATER) {
+        return HTTP_LATER;
+    }
+    redirect(request, request->service->payload.data);
+    return HTTP_ANSWERED;
+}
+
+void track_click_done(struct http_request *request)
+{
+    redirect(request, hit_url(request->task));
+}
+
+enum http_verdict track_open_start(struct http_request *request)
+{
+    struct http_service *service = request->service;
+    struct text characters = request->rest;
+    struct token token;
+    answer_page(&request->answer, service->answers, PAGE_PIXEL);
+    if (text_ends_with_ignoring_case(characters, ".gif")) {
+        characters.length -= strlen(".gif");
+    }
+    if (request->method != HTTP_GET || service->keys == NULL ||
+        !is_ours(request, TOKEN_OPEN, characters, &token)) {
+        return HTTP_ANSWERED;
+    }
+    return hit_record(request, &token, (struct text){ "", 0 });
+}
+
+void track_open_done(struct http_request *request)
+{
+    answer_page(&request->answer, request->service->answers, PAGE_PIXEL);
+}
