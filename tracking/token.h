@@ -24,8 +24,9 @@
 
 #define TOKEN_HEAD_BYTES 36
 #define TOKEN_HEAD_CHARACTERS 48 /* the same for every recipient */
-/* Longer ones are not read: links whose token would be are left as they are. */
-#define TOKEN_CHARACTERS_MAX (64 * 1024)
+/* Longer ones are not read: links whose token would be are left as they are.
+ * Token, target and the client's fields have 32 KB in http/. */
+#define TOKEN_CHARACTERS_MAX (16 * 1024)
 
 enum token_kind {
     TOKEN_CLICK = 'c',
