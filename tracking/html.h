@@ -59,7 +59,8 @@ void html_decode(struct text value, bool is_attribute,
 void html_encode(struct text text, struct buffer *out_encoded);
 
 /* The text of a document for a plain part: tags dropped, blocks on lines of
- * their own, links as "text (url)", character references decoded. UTF-8. */
+ * their own, links as "text (url)", character references decoded. UTF-8; lines
+ * end with CRLF and are wrapped at 72 columns where there is a space. */
 void html_to_text(struct text document, struct buffer *out_text);
 
 #endif
