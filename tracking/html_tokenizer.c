@@ -144,8 +144,8 @@ static inline char lower(char byte)
 static inline bool is_name(const char *text, size_t length, const char *name)
 {
     for (size_t i = 0; i < length; i++) {
-        if (lower(text[i]) != name[i]) {
-            return false; /* also at the end of a shorter name */
+        if (name[i] == '\0' || lower(text[i]) != name[i]) {
+            return false;
         }
     }
     return name[length] == '\0';
