@@ -46,11 +46,12 @@ bool track_read_token(struct http_request *request, enum token_kind kind,
     return false;
 }
 
-/* Nothing else was ever signed; but a redirect is worth a second look. */
+/* Nothing else was ever signed; but a redirect is worth a second look. A target
+ * stays as its author wrote it: "http:a.example", too. */
 static bool may_follow(struct text url)
 {
-    return (text_starts_with_ignoring_case(url, "http://") ||
-            text_starts_with_ignoring_case(url, "https://")) &&
+    return (text_starts_with_ignoring_case(url, "http:") ||
+            text_starts_with_ignoring_case(url, "https:")) &&
            memchr(url.data, '\0', url.length) == NULL;
 }
 
