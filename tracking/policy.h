@@ -72,22 +72,24 @@ struct policy {
     const char *sender_name; /* who writes, for the footer's sentence: "" */
 };
 
+struct policy_form; /* how its value is checked, kept and written */
+
 struct policy_setting {
     const char *name; /* as in `baton set`: "track_opens" */
     const char *values; /* for people: "on, off" */
     const char *initial;
     const char *description;
-    /* Check a value and apply it; strings are copied into the arena. False: the
-     * sentence says what it may be. */
-    bool (*apply)(struct policy *policy, struct arena *arena, const char *value,
-                  struct error *error);
+    const struct policy_form *form;
+    size_t offset; /* of its member in struct policy */
 };
 extern const struct policy_setting policy_settings[];
 extern const size_t policy_setting_count;
 
 /* All settings at their initial values. */
 void policy_set_defaults(struct policy *out_policy, struct arena *arena);
-/* False: there is no such setting, or the value is none of its values. */
+/* Check a value, written exactly as `values` says, and apply it; strings are
+ * copied into the arena. False: there is no such setting, or the sentence says
+ * what the value may be. */
 bool policy_apply(struct policy *policy, struct arena *arena, const char *name,
                   const char *value, struct error *error) MUST_USE;
 bool policy_has_setting(const char *name);
