@@ -69,6 +69,7 @@ struct policy {
     const char *group_name; /* "" */
     bool group_is_marketing;
     const char *tracking_url; /* "https://click.example.com", no final slash */
+    bool is_notice; /* a report of ours: moves no counter */
     const char *sender_name; /* who writes, for the footer's sentence: "" */
 };
 
