@@ -54,8 +54,8 @@ static bool read_urlencoded(struct text body, form_field_fn *on_field,
             return false;
         }
         /* Clients end the body with a line end now and then. */
-        while (value.length > 0 &&
-               strchr("\r\n", value.data[value.length - 1]) != NULL) {
+        while (value.length > 0 && (value.data[value.length - 1] == '\n' ||
+                                    value.data[value.length - 1] == '\r')) {
             value.length--;
         }
         on_field(owner, decode(name), decode(value));

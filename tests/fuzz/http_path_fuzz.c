@@ -39,13 +39,16 @@ struct bounds {
     size_t count;
 };
 
+static bool is_within(const struct bounds *bounds, struct text text)
+{
+    return text.length == 0 || (text.data >= bounds->begin &&
+                                text.data + text.length <= bounds->end);
+}
+
 static void on_field(void *owner, struct text name, struct text value)
 {
     struct bounds *bounds = owner;
-    check(name.data >= bounds->begin &&
-          name.data + name.length <= bounds->end);
-    check(value.data >= bounds->begin &&
-          value.data + value.length <= bounds->end);
+    check(is_within(bounds, name) && is_within(bounds, value));
     bounds->count++;
 }
 
