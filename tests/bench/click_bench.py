@@ -52,21 +52,24 @@ def run(*command):
 class BatonClicks:
     name = "baton"
 
-    def __init__(self, folder, core, others):
+    def __init__(self):
         self.postgres = Postgres()
         self.postgres.execute("CREATE DATABASE bench")
         self.baton = Baton(self.postgres.url_of("bench"),
                            {"server": {"workers": "1"},
                             "log": {"level": "warning"},
-                            "http": {"hit_deadline": "10 s"}})
+                            "http": {"hit_deadline": "10 s"}},
+                           {"bench": "tls=none"})
+        self.port = self.baton.ports["http"]
+        self.answered = 0
+
+    def start(self, core, others):
         self.baton.cli("migrate")
         account = add_account(self.baton.sql, "bench")
         self.baton.start()
         run("taskset", "-a", "-c", "-p", core, str(self.baton.workers()[0]))
         for process in self.postgres.processes():
             run("taskset", "-a", "-c", "-p", others, str(process))
-        self.port = self.baton.ports["http"]
-        self.answered = 0
         deliveries = self.make_deliveries(account)
         tokens = Tokens(self.baton.sql)
         self.paths = ["/c/" + tokens.click(account, delivery, link,
@@ -219,7 +222,8 @@ def main():
     servers = []
     results = {}
     try:
-        servers.append(BatonClicks(folder, core, others))
+        servers.append(BatonClicks())
+        servers[0].start(core, others)
         servers.append(Nginx(folder, core, servers[0].paths))
         script = write_script(folder, servers[0].paths)
         for number in range(rounds):
