@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Five connections, five batches, and whether PostgreSQL is there. */
+/* Six connections, six batches, and whether PostgreSQL is there. */
 #include "sql/database.h"
 
 #include <string.h>
@@ -20,6 +20,7 @@ static const struct line_plan line_plans[CONNECTION_COUNT] = {
     [CONNECTION_RESULT] = { "results", false, true },
     [CONNECTION_QUERY] = { "queries", false, false },
     [CONNECTION_LISTEN] = { "listener", true, false },
+    [CONNECTION_HIT] = { "hits", false, true },
 };
 
 struct batch_plan {
@@ -34,6 +35,7 @@ static const struct batch_plan batch_plans[BATCH_COUNT] = {
                                CONNECTION_STORE_LARGE },
     [BATCH_RESULTS] = { &result_batch_kind, CONNECTION_RESULT },
     [BATCH_EVENTS] = { &event_batch_kind, CONNECTION_RESULT },
+    [BATCH_HITS] = { &hit_batch_kind, CONNECTION_HIT },
 };
 
 static bool is_ready(const struct database *database,

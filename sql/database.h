@@ -2,8 +2,9 @@
 /*
  * A worker's connections to PostgreSQL: one for storing messages, one for those
  * that are large, one for results (pipelined, each with its batches), one for
- * queries, one that listens. They reconnect by themselves, with back-off 50 ms
- * to 1 s; every statement is prepared at connect. Made after fork.
+ * queries, one that listens, one for hits. They reconnect by themselves, with
+ * back-off 50 ms to 1 s; every statement is prepared at connect. Made after
+ * fork.
  */
 #ifndef BATON_SQL_DATABASE_H
 #define BATON_SQL_DATABASE_H

@@ -15,6 +15,7 @@ enum database_connection {
     CONNECTION_RESULT,
     CONNECTION_QUERY,
     CONNECTION_LISTEN,
+    CONNECTION_HIT, /* behind those that database_is_up asks for */
     CONNECTION_COUNT
 };
 
@@ -24,7 +25,18 @@ enum database_batch {
     BATCH_LARGE_MESSAGES,
     BATCH_RESULTS,
     BATCH_EVENTS,
+    BATCH_HITS,
     BATCH_COUNT
+};
+
+/* The last part of a counter's shard: two connections never write one row. */
+enum counter_lane {
+    LANE_MESSAGES,
+    LANE_LARGE_MESSAGES,
+    LANE_RESULTS,
+    LANE_EVENTS,
+    LANE_HITS, /* stands in hit_insert.sql */
+    LANE_QUERIES, /* stands in the statements of queries */
 };
 
 /* One of the connections with its place in its database. */
@@ -59,6 +71,7 @@ extern const struct batch_kind large_message_batch_kind;
 extern const struct batch_kind withdrawal_batch_kind;
 extern const struct batch_kind result_batch_kind;
 extern const struct batch_kind event_batch_kind;
+extern const struct batch_kind hit_batch_kind;
 
 /* query.c and queue.c: at the end of a database. */
 void queries_free(struct database *database);

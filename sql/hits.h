@@ -7,10 +7,14 @@
 #define BATON_SQL_HITS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/text.h"
 #include "sql/batch.h"
+
+/* So many bytes of a user agent are kept: what tracking/machine.h looks at. */
+#define HIT_AGENT_BYTES 512
 
 /* Strings are the caller's until on_done. */
 struct new_hit {

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A message is stored by four statements of one batch: message, body (in
- * chunks), delivery with queue, event. When they are sent again, a delivery
- * that is there already gets no queue row: what is finished is not queued anew.
- * A withdrawal leaves delivery rows behind as a mark, on which a transaction
- * that comes to its end only later breaks.
+ * A message is stored by five statements of one batch: idempotency key,
+ * message, body (in chunks), delivery with queue, event. When they are sent
+ * again, a delivery that is there already gets no queue row: what is finished
+ * is not queued anew. A withdrawal leaves delivery rows behind as a mark, on
+ * which a transaction that comes to its end only later breaks.
  */
 #include "sql/messages.h"
+
+#include <string.h>
 
 #include "core/clock.h"
 #include "core/memory.h"
 #include "sql/database_internal.h"
-#include "sql/query.h"
 
 /* What a row costs besides its bytes: keeps batches of small rows short. */
 #define MESSAGE_WEIGHT 512
@@ -19,6 +20,51 @@
 /* Storing 50 MB takes a second and more; smaller messages do not wait behind
  * them. */
 #define LARGE_BYTES (256 * 1024)
+#define KEY_MICROSECONDS (24 * 3600 * CLOCK_SECOND)
+
+static bool is_large(const struct new_message *message)
+{
+    return message->data.length > LARGE_BYTES;
+}
+
+/* -- its rows -- */
+
+static bool append_key(struct parameters *p, const void *values,
+                       size_t position)
+{
+    const struct new_message *m = values;
+    (void)position;
+    if (m->idempotency_key != NULL) {
+        column_int64(p, m->account_id);
+        column_text(p, m->idempotency_key);
+        column_bytes(p, m->content_digest);
+        column_int64(p, m->message_id);
+        column_instant(p, m->accepted_at);
+        column_instant(p, m->accepted_at + KEY_MICROSECONDS);
+        row_end(p);
+    }
+    return true;
+}
+
+/* An array as text: {"first","second"}. */
+static void column_tags(struct parameters *p, const struct new_message *m)
+{
+    struct buffer array = { 0 };
+    buffer_append_byte(&array, '{');
+    for (size_t i = 0; i < m->tag_count; i++) {
+        buffer_append_string(&array, i > 0 ? ",\"" : "\"");
+        for (const char *c = m->tags[i]; *c != '\0'; c++) {
+            if (*c == '"' || *c == '\\') {
+                buffer_append_byte(&array, '\\');
+            }
+            buffer_append_byte(&array, *c);
+        }
+        buffer_append_byte(&array, '"');
+    }
+    buffer_append_byte(&array, '}');
+    column_text_view(p, buffer_text(&array));
+    buffer_free(&array);
+}
 
 static bool append_message(struct parameters *p, const void *values,
                            size_t position)
@@ -47,6 +93,11 @@ static bool append_message(struct parameters *p, const void *values,
     column_text(p, m->user_name);
     column_bytes(p, m->trace);
     column_text_view(p, m->transcript);
+    column_int64(p, m->group_id);
+    column_json(p, m->policy);
+    column_tags(p, m);
+    column_json(p, m->metadata);
+    column_boolean(p, m->is_sandboxed);
     row_end(p);
     return true;
 }
@@ -68,6 +119,12 @@ static bool append_body(struct parameters *p, const void *values,
     return to == m->data.length;
 }
 
+static const char *refusal_state(const struct new_delivery *delivery)
+{
+    return delivery->refusal_state != NULL ? delivery->refusal_state
+                                           : "rejected";
+}
+
 static bool append_delivery(struct parameters *p, const void *values,
                             size_t position)
 {
@@ -84,17 +141,29 @@ static bool append_delivery(struct parameters *p, const void *values,
     column_int16(p, (int)d->notify);
     column_text(p, d->original_recipient);
     column_int16(p, m->priority);
-    column_instant(p, m->accepted_at);
-    column_int64_or_null(p, m->worker_id);
+    bool is_later = m->due_at != 0 && d->refusal == NULL;
+    column_instant(p, is_later ? m->due_at : m->accepted_at);
+    column_int64_or_null(p, m->due_at != 0 ? 0 : m->worker_id);
     column_instant(p, m->expires_at);
     column_int64(p, (int64_t)m->data.length);
     column_text(p, d->refusal);
+    column_text(p, refusal_state(d));
+    column_int64(p, m->group_id);
     row_end(p);
     return position + 1 == m->delivery_count;
 }
 
-static bool append_rejected(struct parameters *p, const void *values,
-                            size_t position)
+static void append_counts(struct parameters *p, const struct new_message *m,
+                          int32_t quantity)
+{
+    column_int64(p, m->group_id);
+    column_int32(p, m->is_notice ? 0 : quantity);
+    column_int64(p, (int64_t)m->data.length * quantity);
+    column_int16(p, is_large(m) ? LANE_LARGE_MESSAGES : LANE_MESSAGES);
+}
+
+static bool append_refused(struct parameters *p, const void *values,
+                           size_t position)
 {
     const struct new_message *m = values;
     if (position >= m->delivery_count) {
@@ -105,14 +174,29 @@ static bool append_rejected(struct parameters *p, const void *values,
         column_int64(p, m->account_id);
         column_int64(p, d->refusal_event_id);
         column_instant(p, m->accepted_at);
-        column_text(p, "rejected");
+        column_text(p, refusal_state(d));
         column_int64(p, m->message_id);
         column_int64_or_null(p, d->delivery_id);
         column_text(p, d->recipient);
-        column_json(p, "{\"kind\": \"quota\"}");
+        column_json(p, d->refusal_detail != NULL ? d->refusal_detail
+                                                 : "{\"kind\": \"quota\"}");
+        append_counts(p, m, 1);
         row_end(p);
     }
     return position + 1 == m->delivery_count;
+}
+
+/* Who is suppressed was accepted first, who is rejected never was. */
+static int32_t count_accepted(const struct new_message *m)
+{
+    int32_t count = 0;
+    for (size_t i = 0; i < m->delivery_count; i++) {
+        const struct new_delivery *d = &m->deliveries[i];
+        count += d->refusal == NULL || strcmp(refusal_state(d), "rejected") != 0
+                     ? 1
+                     : 0;
+    }
+    return count;
 }
 
 static bool append_accepted(struct parameters *p, const void *values,
@@ -128,11 +212,14 @@ static bool append_accepted(struct parameters *p, const void *values,
     column_int64_or_null(p, 0);
     column_text(p, NULL);
     column_json(p, "{}");
+    append_counts(p, m, count_accepted(m));
     row_end(p);
     return true;
 }
 
 static const struct batch_statement message_statements[] = {
+    { STATEMENT_IDEMPOTENCY_INSERT, STATEMENT_IDEMPOTENCY_INSERT, append_key,
+      false },
     { STATEMENT_MESSAGE_INSERT, STATEMENT_MESSAGE_INSERT_AGAIN, append_message,
       false },
     { STATEMENT_BODY_INSERT, STATEMENT_BODY_INSERT_AGAIN, append_body, false },
@@ -140,7 +227,7 @@ static const struct batch_statement message_statements[] = {
       append_delivery, false },
     { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_accepted,
       false },
-    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_rejected,
+    { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_refused,
       false },
 };
 
@@ -152,6 +239,12 @@ struct withdrawal {
     int64_t account_id;
     int64_t message_id;
     int64_t withdrawn_at;
+    int64_t group_id;
+    int64_t accepted_at;
+    int64_t event_id;
+    int64_t size_bytes;
+    bool is_notice;
+    char *idempotency_key; /* or NULL */
     int64_t *delivery_ids;
     size_t delivery_count;
     batch_done_fn *on_undone; /* or NULL */
@@ -161,6 +254,7 @@ struct withdrawal {
 static void free_withdrawal(struct batch_row *row)
 {
     struct withdrawal *withdrawal = (struct withdrawal *)(void *)row;
+    memory_free(withdrawal->idempotency_key);
     memory_free(withdrawal->delivery_ids);
     memory_free(withdrawal);
 }
@@ -176,6 +270,11 @@ static bool append_withdrawal(struct parameters *p, const void *values,
     column_int64(p, w->delivery_ids[position]);
     column_int64(p, w->message_id);
     column_instant(p, w->withdrawn_at);
+    column_int64(p, w->group_id);
+    column_instant(p, w->accepted_at);
+    column_int64(p, w->event_id);
+    column_int64(p, w->size_bytes);
+    column_boolean(p, !w->is_notice);
     row_end(p);
     return position + 1 == w->delivery_count;
 }
@@ -193,7 +292,23 @@ static bool append_withdrawn_id(struct parameters *p, const void *values,
     return position + 1 == w->delivery_count;
 }
 
+static bool append_withdrawn_key(struct parameters *p, const void *values,
+                                 size_t position)
+{
+    const struct withdrawal *w = values;
+    (void)position;
+    if (w->idempotency_key != NULL) {
+        column_int64(p, w->account_id);
+        column_text(p, w->idempotency_key);
+        column_int64(p, w->message_id);
+        row_end(p);
+    }
+    return true;
+}
+
 static const struct batch_statement withdrawal_statements[] = {
+    { STATEMENT_IDEMPOTENCY_WITHDRAW, STATEMENT_IDEMPOTENCY_WITHDRAW,
+      append_withdrawn_key, false },
     { STATEMENT_DELIVERY_WITHDRAW, STATEMENT_DELIVERY_WITHDRAW,
       append_withdrawal, false },
     { STATEMENT_QUEUE_WITHDRAW, STATEMENT_QUEUE_WITHDRAW, append_withdrawn_id,
@@ -225,6 +340,15 @@ static void undo_message(struct database *database, const void *values,
     withdrawal->account_id = message->account_id;
     withdrawal->message_id = message->message_id;
     withdrawal->withdrawn_at = clock_now();
+    withdrawal->group_id = message->group_id;
+    withdrawal->accepted_at = message->accepted_at;
+    withdrawal->event_id = message->event_id;
+    withdrawal->size_bytes = (int64_t)message->data.length;
+    withdrawal->is_notice = message->is_notice;
+    withdrawal->idempotency_key =
+        message->idempotency_key != NULL
+            ? memory_copy_string(message->idempotency_key)
+            : NULL;
     withdrawal->delivery_count = message->delivery_count;
     withdrawal->delivery_ids =
         memory_alloc_array(message->delivery_count, sizeof(int64_t));
@@ -260,11 +384,50 @@ void message_store(struct database *database, struct batch_row *row,
 {
     const struct new_message *m = borrowed_message;
     enum database_batch batch =
-        m->data.length > LARGE_BYTES ? BATCH_LARGE_MESSAGES : BATCH_MESSAGES;
+        is_large(m) ? BATCH_LARGE_MESSAGES : BATCH_MESSAGES;
     batch_add(database->batches[batch], row, m,
               m->data.length + m->trace.length + m->transcript.length +
                   MESSAGE_WEIGHT + m->delivery_count * DELIVERY_WEIGHT,
               on_done, owner);
+}
+
+/* -- keys -- */
+
+struct key_search {
+    idempotency_found_fn *on_found;
+    void *owner;
+};
+
+static void on_key(void *owner, enum database_result result,
+                   const struct rows *rows, const struct error *error)
+{
+    const struct key_search *search = owner;
+    (void)error;
+    if (result == DATABASE_DONE && rows_count(rows) > 0) {
+        search->on_found(search->owner, result,
+                         rows_int64(rows, 0, "message_id"),
+                         rows_text(rows, 0, "content"));
+    } else {
+        search->on_found(search->owner, result, 0, text_of(NULL));
+    }
+}
+
+struct query *idempotency_find(struct database *database, int64_t account_id,
+                               const char *key, idempotency_found_fn *on_found,
+                               void *owner)
+{
+    struct parameters parameters = { 0 };
+    struct key_search *search = memory_alloc(sizeof(*search));
+    search->on_found = on_found;
+    search->owner = owner;
+    parameter_int64(&parameters, account_id);
+    parameter_text(&parameters, key);
+    parameter_instant(&parameters, clock_now());
+    struct query *query = query_run(database, STATEMENT_IDEMPOTENCY_FIND,
+                                    &parameters, on_key, search);
+    query_keep(query, search);
+    parameters_free(&parameters);
+    return query;
 }
 
 /* -- reading -- */

@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "sql/batch.h"
 #include "sql/database.h"
+#include "sql/query.h"
 
 #define BODY_CHUNK_BYTES (256 * 1024)
 
@@ -19,10 +20,12 @@ struct new_delivery {
     const char *domain;
     unsigned notify; /* bits as in the table */
     const char *original_recipient; /* or NULL */
-    /* Why it was taken in the dialogue only: stored as `rejected` with an event
-     * of this id, and never queued. NULL: it is to be delivered. */
+    /* Why it was taken in the dialogue only: stored with an event of this id,
+     * and never queued. NULL: it is to be delivered. */
     const char *refusal;
     int64_t refusal_event_id;
+    const char *refusal_state; /* rejected or suppressed; NULL: rejected */
+    const char *refusal_detail; /* of the event, JSON; NULL: kind quota */
 };
 
 /* A row of each table that a message is made of; instants are clock_now(). */
@@ -53,16 +56,40 @@ struct new_message {
     /* The worker that owns the queue rows from birth; 0: born unleased, due at
      * once. */
     int64_t worker_id;
+    /* 0: at once. Else the queue rows are born unleased, due at that instant.
+     */
+    int64_t due_at;
     int64_t event_id; /* of the event `accepted` */
+    bool is_notice; /* our own, like a report of failure: moves no counter */
+
+    int64_t group_id; /* 0: none */
+    const char *policy; /* JSON (policy_to_json); NULL: {} */
+    const char *const *tags;
+    size_t tag_count;
+    const char *metadata; /* a JSON object; NULL: {} */
+    bool is_sandboxed;
+    /* For 24 hours no other message of the account can have this key; NULL:
+     * none. One that is stored nevertheless gives DATABASE_FAILED. */
+    const char *idempotency_key;
+    struct text content_digest; /* what tells the same message from another */
 };
 
 /* Store message, body, deliveries, queue rows and the event `accepted` in one
  * transaction. Text that is not UTF-8 is stored with the bytes replaced.
- * Withdrawing after the commit deletes the queue rows and marks the deliveries
- * `withdrawn`. */
+ * Withdrawing after the commit deletes the queue rows, marks the deliveries
+ * `withdrawn`, takes back what they counted for and gives the key free. */
 void message_store(struct database *database, struct batch_row *row,
                    const struct new_message *borrowed_message,
                    batch_done_fn *on_done, void *owner);
+
+/* The message that has this key. message_id 0: none. `content_digest` is valid
+ * during the callback. */
+typedef void idempotency_found_fn(void *owner, enum database_result result,
+                                  int64_t message_id,
+                                  struct text content_digest);
+struct query *idempotency_find(struct database *database, int64_t account_id,
+                               const char *key, idempotency_found_fn *on_found,
+                               void *owner);
 
 /* Read a message back for delivery. `data` and `trace` are the callee's: the
  * callback takes them (buffer_take) or leaves them to be freed. A message whose

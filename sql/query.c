@@ -16,6 +16,7 @@ struct query {
     query_done_fn *on_done;
     void *owner;
     struct rows *rows;
+    void *kept;
 };
 
 static void free_query(struct query *query)
@@ -24,6 +25,7 @@ static void free_query(struct query *query)
     loop_cancel_posts(query->database->loop, query);
     parameters_free(&query->parameters);
     rows_free(&query->rows);
+    memory_free(query->kept);
     memory_free(query);
 }
 
@@ -52,13 +54,16 @@ static void finish(struct query *query, enum database_result result,
     query_done_fn *on_done = query->on_done;
     void *owner = query->owner;
     struct rows *rows = query->rows;
+    void *kept = query->kept;
     query->rows = NULL;
+    query->kept = NULL;
     free_query(query);
     if (result != DATABASE_DONE) {
         metric_add(&sql_metrics[METRIC_QUERIES_FAILED], 1);
     }
     on_done(owner, result, result == DATABASE_DONE ? rows : NULL, error);
     rows_free(&rows);
+    memory_free(kept);
 }
 
 static void on_outcome(void *owner, const struct request_outcome *outcome)
@@ -119,6 +124,11 @@ struct query *query_run(struct database *database, enum statement statement,
         loop_post(database->loop, fail_query, query);
     }
     return query;
+}
+
+void query_keep(struct query *query, void *memory)
+{
+    query->kept = memory;
 }
 
 void query_cancel(struct query **query)

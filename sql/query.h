@@ -23,6 +23,9 @@ typedef void query_done_fn(void *owner, enum database_result result,
 struct query *query_run(struct database *database, enum statement statement,
                         const struct parameters *parameters,
                         query_done_fn *on_done, void *owner);
+/* Memory that lives as long as the query: freed when on_done has run, or when
+ * it is cancelled. */
+void query_keep(struct query *query, void *memory);
 /* on_done will not run; the statement may. NULL is accepted. */
 void query_cancel(struct query **query);
 

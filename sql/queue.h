@@ -31,6 +31,9 @@ struct claimed_delivery {
     int dsn_return;
     bool is_smtputf8;
     bool has_8bit;
+    int64_t group_id; /* 0: none */
+    const char *policy; /* JSON, as it was frozen at acceptance */
+    bool is_sandboxed;
     const char *last_reply; /* of the last attempt; "" if there was none */
 };
 

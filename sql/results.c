@@ -53,7 +53,8 @@ static bool append_attempt(struct parameters *p, const void *values,
     return true;
 }
 
-static void append_any_event(struct parameters *p, const struct new_event *e)
+static void append_any_event(struct parameters *p, const struct new_event *e,
+                             enum counter_lane lane)
 {
     column_int64(p, e->account_id);
     column_int64(p, e->event_id);
@@ -63,6 +64,10 @@ static void append_any_event(struct parameters *p, const struct new_event *e)
     column_int64_or_null(p, e->delivery_id);
     column_text(p, e->recipient);
     column_json(p, e->detail);
+    column_int64(p, e->group_id);
+    column_int32(p, e->quantity);
+    column_int64(p, e->bytes);
+    column_int16(p, lane);
     row_end(p);
 }
 
@@ -72,16 +77,19 @@ static bool append_result_event(struct parameters *p, const void *values,
     const struct delivery_result *r = values;
     (void)position;
     if (r->event_kind != NULL) {
-        append_any_event(p, &(struct new_event){
-                                .account_id = r->account_id,
-                                .event_id = r->event_id,
-                                .occurred_at = end_of(r),
-                                .kind = r->event_kind,
-                                .message_id = r->message_id,
-                                .delivery_id = r->delivery_id,
-                                .recipient = r->recipient,
-                                .detail = r->event_detail,
-                            });
+        struct new_event event = {
+            .account_id = r->account_id,
+            .event_id = r->event_id,
+            .occurred_at = end_of(r),
+            .kind = r->event_kind,
+            .message_id = r->message_id,
+            .delivery_id = r->delivery_id,
+            .recipient = r->recipient,
+            .detail = r->event_detail,
+            .group_id = r->group_id,
+            .quantity = r->counts ? 1 : 0,
+        };
+        append_any_event(p, &event, LANE_RESULTS);
     }
     return true;
 }
@@ -192,7 +200,7 @@ static bool append_event(struct parameters *p, const void *values,
                          size_t position)
 {
     (void)position;
-    append_any_event(p, values);
+    append_any_event(p, values, LANE_EVENTS);
     return true;
 }
 

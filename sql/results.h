@@ -21,6 +21,8 @@ struct delivery_result {
     int64_t account_id;
     int64_t message_id;
     int64_t delivery_id;
+    int64_t group_id; /* 0: none */
+    bool counts; /* false: of a notice of our own, which moves no counter */
     int64_t
         worker_id; /* fencing: the queue row is touched only if it is ours */
     enum result_next next;
@@ -73,6 +75,11 @@ struct new_event {
     int64_t delivery_id; /* 0: none */
     const char *recipient; /* or NULL */
     const char *detail; /* a JSON object */
+    int64_t group_id; /* 0: none */
+    /* How many recipients it stands for: its counter moves by so many. 0: it
+     * moves none, like what happens to our own notices. */
+    int32_t quantity;
+    int64_t bytes; /* of `accepted`: its size times its recipients */
 };
 void event_store(struct database *database, struct batch_row *row,
                  const struct new_event *borrowed_event, batch_done_fn *on_done,

@@ -55,19 +55,20 @@ ALTER TABLE baton.message
     ADD COLUMN is_sandboxed boolean NOT NULL DEFAULT false;
 
 -- What the recipient did. *_links: the numbers of the links that were followed,
--- by anybody and by humans. burst_*: the links followed within a second.
+-- by anybody and by humans, with the instants of the first time in *_at.
 ALTER TABLE baton.delivery
     ADD COLUMN group_id bigint NOT NULL DEFAULT 0,
     ADD COLUMN open_count integer NOT NULL DEFAULT 0,
     ADD COLUMN human_open_count integer NOT NULL DEFAULT 0,
     ADD COLUMN first_opened_at timestamptz,
+    ADD COLUMN first_human_opened_at timestamptz,
     ADD COLUMN click_count integer NOT NULL DEFAULT 0,
     ADD COLUMN human_click_count integer NOT NULL DEFAULT 0,
     ADD COLUMN first_clicked_at timestamptz,
     ADD COLUMN clicked_links integer[],
+    ADD COLUMN clicked_at timestamptz[],
     ADD COLUMN human_clicked_links integer[],
-    ADD COLUMN burst_began_at timestamptz,
-    ADD COLUMN burst_links integer[];
+    ADD COLUMN human_clicked_at timestamptz[];
 
 -- link_number to verdict_reason: of opened and clicked. verdict: human, machine.
 ALTER TABLE baton.event
@@ -78,6 +79,10 @@ ALTER TABLE baton.event
     ADD COLUMN user_agent text,
     ADD COLUMN verdict text,
     ADD COLUMN verdict_reason text;
+
+-- A delivery's clicks within a second, for bursts.
+CREATE INDEX event_click ON baton.event (account_id, delivery_id, occurred_at)
+    WHERE kind = 'clicked';
 
 -- Addresses that are no longer sent to. group_id: that group only, 0 the
 -- messages without a group, NULL the whole account.
@@ -105,6 +110,18 @@ CREATE TABLE baton.idempotency (
 );
 
 CREATE INDEX idempotency_expires ON baton.idempotency (expires_at);
+
+-- Stops a message whose key another one has. The statement that stored the keys
+-- says how many of them it was given and how many are those messages' own.
+CREATE FUNCTION baton.require_keys(p_given bigint, p_own bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_own < p_given THEN
+        RAISE unique_violation
+            USING MESSAGE = 'another message has this idempotency key';
+    END IF;
+END;
+$$;
 
 -- Counters of one hour, moved in the transaction of the events they count. A
 -- shard for each connection that writes (of each worker): nobody waits for
@@ -142,3 +159,159 @@ CREATE TABLE baton.server_setting (
     value      text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- The shard of a counter that an event moves: that of the worker in its id, and
+-- of the connection that writes it (0 messages, 1 large messages, 2 results,
+-- 3 events, 4 hits, 5 queries).
+CREATE FUNCTION baton.counter_shard(p_event_id bigint, p_lane integer)
+RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (p_event_id >> 12 & 1023)::integer * 8 + p_lane;
+
+-- What speaks against a human, by what a hit says of itself: the rows of
+-- machine_patterns (tracking/machine.c), of which the first that fits decides.
+-- NULL: nothing. user_agent '' is of a client that said none.
+CREATE FUNCTION baton.hit_verdict(user_agent text, client_address text)
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT reason
+    FROM (VALUES
+            (1, '', true, 'scanner'),
+            (2, 'mozilla/5.0', true, 'apple-proxy'),
+            (3, 'googleimageproxy', false, 'gmail-proxy'),
+            (4, 'ggpht.com', false, 'gmail-proxy'),
+            (5, 'yahoomailproxy', false, 'scanner'),
+            (6, 'barracuda', false, 'scanner'),
+            (7, 'proofpoint', false, 'scanner'),
+            (8, 'mimecast', false, 'scanner'),
+            (9, 'symantec', false, 'scanner'),
+            (10, 'messagelabs', false, 'scanner'),
+            (11, 'fireeye', false, 'scanner'),
+            (12, 'trendmicro', false, 'scanner'),
+            (13, 'safelinks', false, 'scanner'),
+            (14, 'urldefense', false, 'scanner'),
+            (15, 'cloudmark', false, 'scanner'),
+            (16, 'ironport', false, 'scanner'),
+            (17, 'bingpreview', false, 'scanner'),
+            (18, 'skypeuripreview', false, 'scanner'),
+            (19, 'microsoft office existence discovery', false, 'scanner'),
+            (20, 'ms-office-link', false, 'scanner'),
+            (21, 'microsoftpreview', false, 'scanner'),
+            (22, 'facebookexternalhit', false, 'scanner'),
+            (23, 'slack-imgproxy', false, 'scanner'),
+            (24, 'slackbot', false, 'scanner'),
+            (25, 'whatsapp/', false, 'scanner'),
+            (26, 'telegrambot', false, 'scanner'),
+            (27, 'bitlybot', false, 'scanner'),
+            (28, 'embedly', false, 'scanner'),
+            (29, 'google-safety', false, 'scanner'),
+            (30, 'google-read-aloud', false, 'scanner'),
+            (31, 'python', false, 'scanner'),
+            (32, 'curl/', false, 'scanner'),
+            (33, 'wget/', false, 'scanner'),
+            (34, 'go-http-client', false, 'scanner'),
+            (35, 'java/', false, 'scanner'),
+            (36, 'okhttp', false, 'scanner'),
+            (37, 'apache-httpclient', false, 'scanner'),
+            (38, 'libwww-perl', false, 'scanner'),
+            (39, 'lwp::', false, 'scanner'),
+            (40, 'node-fetch', false, 'scanner'),
+            (41, 'axios/', false, 'scanner'),
+            (42, 'guzzlehttp', false, 'scanner'),
+            (43, 'php/', false, 'scanner'),
+            (44, 'ruby', false, 'scanner'),
+            (45, 'winhttp', false, 'scanner'),
+            (46, 'powershell', false, 'scanner'),
+            (47, 'headlesschrome', false, 'scanner'),
+            (48, 'phantomjs', false, 'scanner'),
+            (49, 'puppeteer', false, 'scanner'),
+            (50, 'playwright', false, 'scanner'),
+            (51, 'selenium', false, 'scanner'),
+            (52, 'bot/', false, 'scanner'),
+            (53, 'bot;', false, 'scanner'),
+            (54, 'bot)', false, 'scanner'),
+            (55, 'googlebot', false, 'scanner'),
+            (56, 'bingbot', false, 'scanner'),
+            (57, 'crawler', false, 'scanner'),
+            (58, 'spider', false, 'scanner'),
+            (59, 'slurp', false, 'scanner'),
+            (60, 'scanner', false, 'scanner'),
+            (61, '+http', false, 'scanner'))
+        AS pattern (place, words, is_whole, reason)
+    WHERE CASE WHEN is_whole
+          THEN lower($1 COLLATE "C") = words
+          ELSE strpos(lower($1 COLLATE "C"), words) > 0 END
+    ORDER BY place
+    LIMIT 1
+$$;
+
+-- The stored clicks of a delivery between two instants.
+CREATE FUNCTION baton.clicks_between(p_account bigint, p_delivery bigint,
+                                     p_from timestamptz, p_to timestamptz)
+RETURNS TABLE (event_id bigint, occurred_at timestamptz, link_number integer,
+               verdict text)
+LANGUAGE plpgsql STABLE ROWS 10 AS $$
+BEGIN
+    -- An event's id is made when it occurs: it says which days to look at.
+    RETURN QUERY
+    SELECT e.event_id, e.occurred_at, e.link_number, e.verdict
+    FROM baton.event e
+    WHERE e.account_id = p_account
+      AND e.delivery_id = p_delivery
+      AND e.kind = 'clicked'
+      AND e.occurred_at >= p_from
+      AND e.occurred_at <= p_to
+      AND e.event_id >= baton.id_lowest_at(p_from - interval '1 hour')
+      AND e.event_id < baton.id_lowest_at(p_to + interval '1 hour');
+END;
+$$;
+
+-- When a human followed this link first after an instant, as far as events say
+-- that are not in p_without; NULL: none did.
+CREATE FUNCTION baton.next_human_click(p_account bigint, p_delivery bigint,
+                                       p_link integer, p_after timestamptz,
+                                       p_without bigint[])
+RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT e.occurred_at
+            FROM baton.event e
+            WHERE e.account_id = p_account
+              AND e.delivery_id = p_delivery
+              AND e.kind = 'clicked'
+              AND e.link_number = p_link
+              AND e.verdict = 'human'
+              AND e.occurred_at > p_after
+              AND e.event_id >= baton.id_lowest_at(p_after - interval '1 hour')
+              AND e.event_id <> ALL (p_without)
+            ORDER BY e.occurred_at
+            LIMIT 1);
+END;
+$$;
+
+-- Links and the instants of their first clicks, which stand in two arrays, with
+-- those of some links put in the place of what was there; NULL: it goes.
+CREATE FUNCTION baton.merge_links(p_old integer[], p_links integer[],
+                                  p_links_at timestamptz[])
+RETURNS integer[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN nullif(
+    ARRAY(SELECT old.link
+          FROM unnest(p_old) WITH ORDINALITY AS old (link, place)
+          WHERE old.link <> ALL (p_links)
+          ORDER BY place)
+    || ARRAY(SELECT new.link
+             FROM unnest(p_links, p_links_at) WITH ORDINALITY
+                 AS new (link, at, place)
+             WHERE new.at IS NOT NULL
+             ORDER BY place), '{}');
+
+CREATE FUNCTION baton.merge_instants(p_old integer[], p_old_at timestamptz[],
+                                     p_links integer[],
+                                     p_links_at timestamptz[])
+RETURNS timestamptz[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN nullif(
+    ARRAY(SELECT old.at
+          FROM unnest(p_old, p_old_at) WITH ORDINALITY AS old (link, at, place)
+          WHERE old.link <> ALL (p_links)
+          ORDER BY place)
+    || ARRAY(SELECT new.at
+             FROM unnest(p_links_at) WITH ORDINALITY AS new (at, place)
+             WHERE new.at IS NOT NULL
+             ORDER BY place), '{}');

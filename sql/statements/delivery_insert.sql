@@ -9,27 +9,29 @@
 --   $7 original_recipient text[]
 --   $8 priority smallint[]
 --   $9 due_at timestamptz[]   of those that nobody owns
---   $10 worker_id bigint[]    NULL: due at once
+--   $10 worker_id bigint[]    NULL: nobody's
 --   $11 expires_at timestamptz[]
 --   $12 size_bytes bigint[]
---   $13 refusal text[]        NULL: queued; else rejected, and never queued
+--   $13 refusal text[]        NULL: queued; else never queued
+--   $14 refusal_state text[]  rejected or suppressed
+--   $15 group_id bigint[]
 WITH given AS MATERIALIZED (
     SELECT *
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[],
                 $5::text[], $6::smallint[], $7::text[], $8::smallint[],
                 $9::timestamptz[], $10::bigint[], $11::timestamptz[],
-                $12::bigint[], $13::text[])
+                $12::bigint[], $13::text[], $14::text[], $15::bigint[])
         AS given (account_id, delivery_id, message_id, recipient, domain,
                   notify, original_recipient, priority, due_at, worker_id,
-                  expires_at, size_bytes, refusal)
+                  expires_at, size_bytes, refusal, refusal_state, group_id)
 ), stored AS (
     INSERT INTO baton.delivery (
         account_id, delivery_id, message_id, recipient, domain, notify,
-        original_recipient, state, finished_at, last_reply)
+        original_recipient, state, finished_at, last_reply, group_id)
     SELECT account_id, delivery_id, message_id, recipient, domain, notify,
            original_recipient,
-           CASE WHEN refusal IS NULL THEN 'queued' ELSE 'rejected' END,
-           CASE WHEN refusal IS NOT NULL THEN due_at END, refusal
+           CASE WHEN refusal IS NULL THEN 'queued' ELSE refusal_state END,
+           CASE WHEN refusal IS NOT NULL THEN due_at END, refusal, group_id
     FROM given
 )
 INSERT INTO baton.queue (

@@ -1,4 +1,5 @@
--- Make days of history ahead of time, drop those past their retention.
+-- Make days of history ahead of time, drop those past their retention, and
+-- forget idempotency keys that expired.
 -- Parameters, spans in milliseconds:
 --   $1 now timestamptz
 --   $2 body bigint
@@ -6,6 +7,15 @@
 --   $4 event bigint
 --   $5 sandbox bigint
 -- Columns: changes integer
+WITH expired AS (
+    DELETE FROM baton.idempotency
+    WHERE (account_id, key) IN (SELECT account_id, key
+                                FROM baton.idempotency
+                                WHERE expires_at <= $1::timestamptz
+                                ORDER BY expires_at
+                                LIMIT 100000
+                                FOR UPDATE SKIP LOCKED)
+)
 SELECT baton.maintain($1::timestamptz,
                       $2::bigint * interval '1 millisecond',
                       $3::bigint * interval '1 millisecond',

@@ -17,7 +17,8 @@
 -- expires_at timestamptz, size_bytes bigint, recipient text, notify smallint,
 -- original_recipient text, accepted_at timestamptz, sender text,
 -- envelope_id text, dsn_return smallint, is_smtputf8 boolean,
--- has_8bit boolean, last_reply text
+-- has_8bit boolean, last_reply text, group_id bigint, policy text (JSON),
+-- is_sandboxed boolean
 WITH RECURSIVE walk (account_id, lap, place) AS (
     SELECT $4::bigint, 0, 0
     UNION ALL
@@ -103,7 +104,9 @@ SELECT next.next_account, leased.account_id, leased.delivery_id,
        leased.expires_at, leased.size_bytes, delivery.recipient,
        delivery.notify, delivery.original_recipient, message.accepted_at,
        message.sender, message.envelope_id, message.dsn_return,
-       message.is_smtputf8, message.has_8bit, delivery.last_reply
+       message.is_smtputf8, message.has_8bit, delivery.last_reply,
+       delivery.group_id, message.policy::text AS policy,
+       message.is_sandboxed
 FROM next
 LEFT JOIN leased ON true
 LEFT JOIN baton.delivery
