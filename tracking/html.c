@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/* From tokens to what is asked: links, opt-outs, and where to put things. */
 #include "tracking/html.h"
 
 #include <string.h>
 
+#include "core/memory.h"
 #include "tracking/html_internal.h"
 
 /* --- opt-out attributes --- */
@@ -21,7 +23,7 @@ static const struct opt_out {
     { "no-track", NULL },
     { "mc:disable-tracking", NULL },
 };
-#define OPT_OUT_COUNT (sizeof(opt_outs) / sizeof(*opt_outs))
+#define OPT_OUT_COUNT ARRAY_LENGTH(opt_outs)
 
 /* What was said about each: the first attribute of a name counts, but its
  * repetitions go with it, or the second would then be the first. */
@@ -192,7 +194,16 @@ static void follow_prologue(struct places *places, struct text document,
     }
 }
 
-static void follow_places(struct places *places, const struct html_token *token)
+/* Nothing is put into SVG or MathML that was left open: an image there would
+ * end it, and with it what the standard makes of the rest. */
+static size_t sound_place(const struct html_tokenizer *tokenizer, size_t place)
+{
+    return tokenizer->foreign_depth > 0 ? tokenizer->foreign_from : place;
+}
+
+static void follow_places(struct places *places,
+                          const struct html_tokenizer *tokenizer,
+                          const struct html_token *token)
 {
     enum html_name id = token->element ? token->element->id : NAME_OTHER;
     if (token->kind == HTML_START_TAG && id == NAME_BODY && !places->has_body) {
@@ -201,9 +212,9 @@ static void follow_places(struct places *places, const struct html_token *token)
         places->top = token->to;
     } else if (token->kind == HTML_END_TAG && id == NAME_BODY) {
         places->has_bottom = true;
-        places->bottom = token->from;
+        places->bottom = sound_place(tokenizer, token->from);
     } else if (token->kind == HTML_END_TAG && id == NAME_HEAD
-               && !places->has_body) {
+               && !places->has_body && tokenizer->foreign_depth == 0) {
         places->top = token->to;
     }
 }
@@ -225,14 +236,14 @@ void html_scan(struct text document, struct arena *arena,
         if (!token.element) {
             continue;
         }
-        follow_places(&places, &token);
+        follow_places(&places, &tokenizer, &token);
         if (token.element->traits & TRAIT_LINK
             && token.kind == HTML_START_TAG) {
             take_link(&list, document, &token);
         }
     }
     if (!places.has_bottom) {
-        places.bottom = token.from;
+        places.bottom = sound_place(&tokenizer, token.from);
     }
     out_document->links = list.links;
     out_document->link_count = list.count;

@@ -96,6 +96,7 @@ struct html_tokenizer {
         bool has_html; /* an integration point: a tag stood in it */
     } foreign[FOREIGN_DEPTH_MAX];
     size_t foreign_depth;
+    size_t foreign_from; /* the outermost one's start tag */
 };
 
 /* False at the end: the token is HTML_END or HTML_UNFINISHED. */

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/memory.h"
 #include "tracking/html.h"
 #include "tracking/html_internal.h"
 
@@ -190,7 +191,7 @@ static void keep_url(struct writer *writer, struct text href)
     }
     struct text url = buffer_text(&writer->url);
     bool is_known = false;
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(prefixes); i++) {
         is_known |= text_starts_with_ignoring_case(url, prefixes[i]);
     }
     if (!is_known) {

@@ -400,6 +400,9 @@ static void follow_html_start(struct html_tokenizer *tokenizer,
         tokenizer->foreign[tokenizer->foreign_depth - 1].has_html = true;
     }
     if (traits & (TRAIT_SVG | TRAIT_MATH) && !tag->is_self_closing) {
+        if (tokenizer->foreign_depth == 0) {
+            tokenizer->foreign_from = tag->from;
+        }
         push_foreign(tokenizer,
                      traits & TRAIT_SVG ? FOREIGN_SVG : FOREIGN_MATH,
                      tag->element);
@@ -431,9 +434,12 @@ static void follow_end(struct html_tokenizer *tokenizer,
             return;
         }
     }
-    /* These cannot have been opened inside: they close something around. */
-    if (tag->element->traits
-        & (TRAIT_LEAVES_FOREIGN | TRAIT_LINE | TRAIT_CELL)) {
+    /* These cannot have been opened inside: they close something around. Head
+     * and body are never closed by what stands in them (13.2.6.4.7). */
+    uint32_t closing = TRAIT_LEAVES_FOREIGN | TRAIT_LINE | TRAIT_CELL;
+    if (tag->element->traits & closing
+        && !(tag->element->traits & TRAIT_PROLOGUE)
+        && tag->element->id != NAME_BODY) {
         leave_foreign(tokenizer);
     }
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Targets are split once (split_target), by what browsers take for a host. */
 #include "tracking/link.h"
 
 #include <string.h>
