@@ -205,6 +205,9 @@ static void store_report(struct attempt_record *record,
         .delivery_count = 1,
         .worker_id = 0, /* claimed like any other: nothing of it stays here */
         .event_id = id_make(),
+        .policy = policy_to_json(report->policy, report->arena),
+        .metadata = "{}",
+        .is_notice = true,
     };
     memset(&record->row, 0, sizeof(record->row));
     message_store(record->writer->database, &record->row, &record->new_report,
@@ -236,6 +239,8 @@ static struct attempt_record *create_record(struct attempt_writer *writer,
         .message_id = message->message_id,
         .delivery_id = delivery->delivery_id,
         .worker_id = writer->worker_id,
+        .group_id = message->policy->group_id,
+        .counts = !message->policy->is_notice,
         .attempt_number = delivery->attempt_count + 1,
         .finished_at = clock_now(),
         .recipient = arena_copy_string(arena, delivery->recipient),

@@ -145,6 +145,8 @@ static void report_to(const char *to, const struct delivery *delivery,
     report->accepted_at = clock_now();
     report->expires_at = report->accepted_at + REPORT_LIFETIME;
     report->sender = "";
+    report->policy->pass_through = true;
+    report->policy->is_notice = true;
     write_report(report, delivery, to, action, facts, outcome);
     report->has_8bit = text_has_8bit(buffer_text(&report->data));
     report->is_smtputf8 = address_needs_smtputf8(&addressee) ||

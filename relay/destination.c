@@ -14,6 +14,8 @@
 
 /* How long a failure for now is remembered, so that a burst of deliveries asks
  * DNS once. */
+/* A target that stands for a domain, too: no domain has a colon. */
+#define SANDBOX "sandbox:"
 #define FAILURE_SECONDS 10
 #define LOCAL_ROUTE_SECONDS 3600
 
@@ -203,19 +205,29 @@ static void look_up(struct destination *destination)
         &options, destination->target.host, on_resolved, destination);
 }
 
-/* Read the route, if there is one. False: it cannot be understood. */
-static bool use_route(struct destination *destination)
+/* The route of a domain; of sandboxed messages, the sandbox. */
+static const char *find_target(const struct destination *destination)
 {
     const struct directory *directory = destination->owner->directory;
+    if (strcmp(destination->domain, SANDBOX) == 0) {
+        return SANDBOX;
+    }
     const struct directory_route *route =
         directory == NULL ? NULL
                           : directory_route(directory, destination->domain);
-    destination->has_target = route != NULL;
-    if (route == NULL) {
+    return route != NULL ? route->target : NULL;
+}
+
+/* Read the route, if there is one. False: it cannot be understood. */
+static bool use_route(struct destination *destination)
+{
+    const char *target = find_target(destination);
+    destination->has_target = target != NULL;
+    if (target == NULL) {
         return true;
     }
     struct error error;
-    if (!route_target_parse(route->target, &destination->target, &error)) {
+    if (!route_target_parse(target, &destination->target, &error)) {
         smtp_outcome_decide(&destination->failure, VERDICT_DEFERRED, SCOPE_SITE,
                             "4.3.5", "route",
                             "the route for %s is not understood: %s",
@@ -229,7 +241,7 @@ static bool use_route(struct destination *destination)
              destination->target.user);
     if (destination->target.kind != ROUTE_SMTP) {
         snprintf(destination->route_key, sizeof(destination->route_key),
-                 "route:%s", route->target);
+                 "route:%s", target);
     }
     return true;
 }
@@ -268,8 +280,9 @@ static struct destination *destination_of(struct destinations *destinations,
 void destinations_route(struct destinations *destinations,
                         struct delivery *delivery)
 {
-    struct destination *destination =
-        destination_of(destinations, delivery->domain);
+    struct destination *destination = destination_of(
+        destinations,
+        delivery->message->is_sandboxed ? SANDBOX : delivery->domain);
     if (destination->resolution == NULL &&
         clock_monotonic() >= destination->valid_until_monotonic) {
         begin(destination);

@@ -10,6 +10,8 @@ struct held_message *held_message_create(void)
     struct arena *arena = arena_create();
     struct held_message *message = arena_alloc(arena, sizeof(*message));
     message->arena = arena;
+    message->policy = arena_alloc(arena, sizeof(*message->policy));
+    policy_set_defaults(message->policy, arena);
     return message;
 }
 
@@ -24,7 +26,9 @@ void held_message_free(struct held_message **message_pointer)
     budget_give_back(&message->share);
     buffer_free(&message->trace);
     buffer_free(&message->data);
-    arena_free(&message->wire_arena);
+    for (size_t i = 0; i < ARRAY_LENGTH(message->wires); i++) {
+        arena_free(&message->wires[i].arena);
+    }
     struct arena *arena = message->arena;
     arena_free(&arena);
 }
@@ -53,29 +57,72 @@ struct delivery *held_message_add_delivery(struct held_message *message,
     return delivery;
 }
 
-bool held_message_compose(struct held_message *message, struct error *error)
+static void count_bytes(struct held_copy *copy)
 {
-    if (message->pieces != NULL) {
-        return true;
+    copy->size_bytes = 0;
+    for (size_t i = 0; i < copy->piece_count; i++) {
+        copy->size_bytes += copy->pieces[i].length;
     }
-    message->wire_arena = arena_create();
-    struct compose_plan *plan = NULL;
+}
+
+static bool make_plan(const struct held_message *message,
+                      struct held_wire *wire, bool to_7bit, struct error *error)
+{
     struct compose_source source = {
         .trace = buffer_text(&message->trace),
         .message = buffer_text(&message->data),
+        .account_id = message->account_id,
+        .policy = message->policy,
+        .keys = message->borrowed_keys,
+        .to_7bit = to_7bit,
     };
-    struct compose_recipient recipient = { 0 };
-    if (compose_plan_make(&source, message->wire_arena, &plan, error)) {
-        compose_copy(plan, &recipient, message->wire_arena, &message->pieces,
-                     &message->piece_count);
-    } else {
-        message->pieces = NULL;
-        arena_free(&message->wire_arena);
+    if (wire->plan != NULL) {
+        return true;
+    }
+    wire->arena = arena_create();
+    if (!compose_plan_make(&source, wire->arena, &wire->plan, error)) {
+        wire->plan = NULL;
+        arena_free(&wire->arena);
         return false;
     }
-    message->wire_bytes = 0;
-    for (size_t i = 0; i < message->piece_count; i++) {
-        message->wire_bytes += message->pieces[i].length;
+    return true;
+}
+
+bool held_message_compose(struct held_message *message,
+                          const struct delivery *delivery, bool to_7bit,
+                          struct arena *arena, struct held_copy *out_copy,
+                          struct error *error)
+{
+    struct held_wire *wire = &message->wires[to_7bit];
+    struct compose_recipient recipient = {
+        .delivery_id = delivery->delivery_id,
+        .address = delivery->recipient,
+    };
+    if (!make_plan(message, wire, to_7bit, error)) {
+        return false;
+    }
+    if (wire->shared != NULL) {
+        *out_copy = *wire->shared;
+        return true;
+    }
+    bool is_shared = compose_plan_is_shared(wire->plan);
+    compose_copy(wire->plan, &recipient, is_shared ? wire->arena : arena,
+                 &out_copy->pieces, &out_copy->piece_count);
+    count_bytes(out_copy);
+    if (is_shared) {
+        wire->shared = arena_alloc(wire->arena, sizeof(*wire->shared));
+        *wire->shared = *out_copy;
     }
     return true;
+}
+
+bool held_message_is_planned(const struct held_message *message)
+{
+    return message->wires[false].plan != NULL ||
+           message->wires[true].plan != NULL;
+}
+
+bool held_message_is_shared(const struct held_message *message, bool to_7bit)
+{
+    return message->wires[to_7bit].shared != NULL;
 }

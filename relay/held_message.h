@@ -19,6 +19,7 @@
 #include "smtp/client.h"
 #include "sql/messages.h"
 #include "sql/queue.h"
+#include "tracking/compose.h"
 
 struct scheduler;
 struct site;
@@ -52,11 +53,24 @@ struct held_message {
     struct budget_share share;
     struct buffer trace;
     struct buffer data;
-    /* The copy for the wire, made when the first delivery needs it. */
-    struct arena *wire_arena;
-    struct text *pieces; /* NULL until then */
+    /* What is done to its copies; never NULL. */
+    struct policy *policy;
+    const struct token_keys *borrowed_keys; /* NULL: nothing is tracked */
+    bool is_sandboxed; /* whatever the route of its recipients */
+    /* Made when the first delivery needs them: for hops with 8BITMIME and for
+     * those without. */
+    struct held_wire {
+        struct compose_plan *plan; /* NULL until then */
+        struct arena *arena;
+        struct held_copy *shared; /* the one copy, if all are the same */
+    } wires[2];
+};
+
+/* A copy for the wire. */
+struct held_copy {
+    struct text *pieces;
     size_t piece_count;
-    size_t wire_bytes;
+    size_t size_bytes;
 };
 
 struct delivery {
@@ -71,6 +85,7 @@ struct delivery {
     const char *domain; /* normalised */
     const char *original_recipient; /* or NULL */
     const char *refusal; /* taken in the dialogue only; NULL: deliver it */
+    bool is_suppressed; /* which is why */
     const char *last_reply; /* of the last round of tries; or NULL */
     unsigned notify;
     int attempt_count; /* rounds begun before this one */
@@ -93,9 +108,15 @@ struct delivery *held_message_add_delivery(struct held_message *message,
                                            const char *original_recipient,
                                            int attempt_count);
 
-/* Make the copy for the wire. False: it cannot be made (the stored bytes are
- * not what intake let through). */
+/* Make a delivery's copy for the wire. What is this delivery's alone lies in
+ * the given arena. False: it cannot be made (the stored bytes are not what
+ * intake let through; 8-bit text that cannot become 7-bit). */
 bool held_message_compose(struct held_message *message,
+                          const struct delivery *delivery, bool to_7bit,
+                          struct arena *arena, struct held_copy *out_copy,
                           struct error *error) MUST_USE;
+bool held_message_is_planned(const struct held_message *message);
+/* The copy made last for such a hop is every recipient's. */
+bool held_message_is_shared(const struct held_message *message, bool to_7bit);
 
 #endif

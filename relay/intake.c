@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *   on_message ─> inspect ─> may you ─> sender's DNS ─> message_store
- *                    │           │           │               │
- *                   5yz         5yz         5yz      on_stored ─> 250
- *                                                        └─> scheduler_add
- *   A client that leaves meanwhile: the row is withdrawn.
+ *   on_message ─> inspect ─> may you ─> sender's DNS ─> admission ─>
+ * message_store │           │           │             │              │ 5yz 5yz
+ * 5yz           5yz     on_stored ─> 250 └─> scheduler_add A client that leaves
+ * meanwhile: the row is withdrawn.
  */
 #include "relay/intake.h"
 
@@ -15,10 +14,13 @@
 
 #include "core/address.h"
 #include "core/clock.h"
+#include "core/encoding.h"
 #include "core/id.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "relay/admission.h"
 #include "relay/authenticator.h"
+#include "relay/message_policy.h"
 #include "relay/policy.h"
 #include "relay/quota.h"
 #include "relay/relay_metrics.h"
@@ -27,6 +29,7 @@
 #include "sql/messages.h"
 #include "sql/results.h"
 #include "tracking/compose.h"
+#include "tracking/header.h"
 
 struct intake {
     struct intake_options options;
@@ -54,9 +57,13 @@ struct candidate {
     struct intake_client *client;
     struct smtp_transaction *transaction;
     struct sender_domain_check *check;
+    struct admission_check *admission_check;
     int64_t message_id;
     struct compose_facts composed;
     struct text transcript;
+    const char *user_name; /* of AUTH; or NULL */
+    const char *group_name; /* NULL: none */
+    uint8_t content[SHA256_SIZE]; /* with an idempotency key */
 };
 
 /* A message on its way into PostgreSQL. */
@@ -113,6 +120,7 @@ static void on_session_end(void *owner)
     authentication_cancel(&client->authentication);
     if (client->candidate != NULL) {
         sender_domain_check_cancel(&client->candidate->check);
+        admission_cancel(&client->candidate->admission_check);
     }
     if (client->submission != NULL) {
         client->submission->client = NULL;
@@ -216,6 +224,7 @@ static void record_rejection(const struct intake_client *client,
         .event_id = id_make(),
         .occurred_at = clock_now(),
         .kind = "rejected",
+        .quantity = (int32_t)transaction->recipient_count,
         .detail = json != NULL ? arena_copy_string(arena, json) : "{}",
     };
     memory_free(json); /* jansson allocates with malloc */
@@ -260,18 +269,41 @@ static void write_received(const struct smtp_client_facts *facts,
         clock_rfc5322(message->accepted_at, date));
 }
 
-static struct held_message *make_message(
-    const struct intake_client *client, const struct directory_account *account,
-    const struct smtp_transaction *transaction, int64_t message_id)
+/* The group as the directory knows it; one that was just made is not in it
+ * yet and has no settings. */
+static void decide_policy(const struct candidate *candidate,
+                          const struct directory_account *account,
+                          int64_t group_id, struct held_message *message)
 {
+    const struct directory *directory = candidate->client->intake->directory;
+    message_policy_decide(
+        directory, account,
+        directory_group_by_id(directory, account->account_id, group_id),
+        &candidate->composed.control, message->arena, message->policy);
+    if (message->policy->group_id == 0 && group_id != 0) {
+        message->policy->group_id = group_id;
+        message->policy->group_name =
+            arena_copy_string(message->arena, candidate->group_name);
+    }
+}
+
+static struct held_message *make_message(
+    const struct candidate *candidate, const struct directory_account *account,
+    int64_t group_id)
+{
+    const struct intake_client *client = candidate->client;
+    const struct smtp_transaction *transaction = candidate->transaction;
+    const struct control *control = &candidate->composed.control;
     struct held_message *message = held_message_create();
     struct arena *arena = message->arena;
+    decide_policy(candidate, account, group_id, message);
     message->account_id = client->account_id;
-    message->message_id = message_id;
+    message->message_id = candidate->message_id;
     message->accepted_at = clock_now();
     message->expires_at =
-        message->accepted_at +
-        account->expires_after_milliseconds * CLOCK_MILLISECOND;
+        (control->send_at > message->accepted_at ? control->send_at
+                                                 : message->accepted_at) +
+        message->policy->expires_after_milliseconds * CLOCK_MILLISECOND;
     message->sender = arena_copy_string(arena, transaction->sender);
     if (transaction->envelope_id != NULL) {
         message->envelope_id =
@@ -280,7 +312,11 @@ static struct held_message *make_message(
     message->dsn_return = transaction->dsn_return;
     message->is_smtputf8 = transaction->is_smtputf8;
     message->has_8bit = transaction->has_8bit;
-    message->priority = account->priority;
+    message->priority = message->policy->priority;
+    message->is_sandboxed = control->is_sandboxed;
+    message->borrowed_keys = client->intake->options.keys;
+    message->policy->pass_through |=
+        message_policy_passes_through(client->intake->directory, account);
     message->is_loaded = true;
     for (size_t i = 0; i < transaction->recipient_count; i++) {
         const struct smtp_recipient *recipient = &transaction->recipients[i];
@@ -291,17 +327,26 @@ static struct held_message *make_message(
     return message;
 }
 
-/* Recipients that the account may not have, but wants no refusal for. */
+/* Recipients that are taken, but not sent to: suppressed ones beside others,
+ * and those that the account may not have, but wants no refusal for. */
 static void mark_refused(const struct intake *intake,
                          const struct directory_account *account,
+                         const struct admission *admission,
                          struct held_message *message)
 {
     size_t count = 0;
+    size_t i = 0;
     for (struct list_link *link = message->deliveries.first; link != NULL;
-         link = link->next) {
+         link = link->next, i++) {
         struct delivery *delivery =
             LIST_ITEM(link, struct delivery, of_message);
         struct smtp_reply reply = { 0 };
+        if (admission->refusals != NULL && admission->refusals[i] != NULL) {
+            delivery->refusal =
+                arena_copy_string(message->arena, admission->refusals[i]);
+            delivery->is_suppressed = true;
+            continue;
+        }
         quota_check(intake->quota, account, count + 1, &reply);
         if (reply.code == 0 || !account->accepts_refused) {
             count++;
@@ -327,6 +372,18 @@ static void drop_refused(struct held_message *message)
     }
 }
 
+static const char *describe_suppression(struct arena *arena,
+                                        const char *evidence)
+{
+    struct buffer detail = { 0 };
+    buffer_append_string(&detail, "{\"kind\":\"suppression\",\"evidence\":");
+    json_append_string(&detail, text_of(evidence));
+    buffer_append_byte(&detail, '}');
+    char *copy = arena_copy_text(arena, buffer_text(&detail));
+    buffer_free(&detail);
+    return copy;
+}
+
 static const struct new_delivery *delivery_rows(
     const struct held_message *message)
 {
@@ -344,6 +401,11 @@ static const struct new_delivery *delivery_rows(
             .notify = delivery->notify,
             .original_recipient = delivery->original_recipient,
             .refusal = delivery->refusal,
+            .refusal_state = delivery->is_suppressed ? "suppressed" : NULL,
+            .refusal_detail =
+                delivery->is_suppressed
+                    ? describe_suppression(message->arena, delivery->refusal)
+                    : NULL,
             .refusal_event_id = delivery->refusal != NULL ? id_make() : 0,
         };
     }
@@ -378,12 +440,26 @@ static struct text copy_transcript(struct arena *arena,
     return text;
 }
 
+static const char *const *copy_strings(struct arena *arena,
+                                       const char *const *strings, size_t count)
+{
+    const char **copies = arena_alloc(arena, (count + 1) * sizeof(*copies));
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = arena_copy_string(arena, strings[i]);
+    }
+    return copies;
+}
+
 /* Everything that is stored, as it was at this moment: the session may change
  * or end before the commit. */
 static void fill_row(struct submission *submission,
-                     const struct compose_facts *composed,
-                     struct text transcript)
+                     const struct candidate *candidate)
 {
+    const struct compose_facts *composed = &candidate->composed;
+    const struct control *control = &composed->control;
+    struct text transcript = candidate->transcript;
+    struct text content = { (const char *)candidate->content,
+                            sizeof(candidate->content) };
     const struct smtp_client_facts *facts = submission->client->facts;
     const struct held_message *message = submission->message;
     struct arena *arena = message->arena;
@@ -421,6 +497,20 @@ static void fill_row(struct submission *submission,
                          ? lease_worker_id(submission->intake->options.lease)
                          : 0,
         .event_id = id_make(),
+        .group_id = message->policy->group_id,
+        .policy = policy_to_json(message->policy, arena),
+        .tags = copy_strings(arena, control->tags, control->tag_count),
+        .tag_count = control->tag_count,
+        .metadata = control->metadata != NULL
+                        ? arena_copy_string(arena, control->metadata)
+                        : "{}",
+        .is_sandboxed = message->is_sandboxed,
+        .due_at = control->send_at,
+        .idempotency_key =
+            control->idempotency_key != NULL
+                ? arena_copy_string(arena, control->idempotency_key)
+                : NULL,
+        .content_digest = { arena_copy_text(arena, content), content.length },
     };
 }
 
@@ -440,6 +530,10 @@ static void answer(struct submission *submission, enum database_result result)
         smtp_reply_set(&reply, 451, "4.3.0",
                        "The message could not be stored in time: try again "
                        "later");
+    } else if (submission->row_values.idempotency_key != NULL) {
+        smtp_reply_set(&reply, 451, "4.3.0",
+                       "Idempotency-Key: another message was stored under "
+                       "this key just now: try again to hear its id");
     } else {
         smtp_reply_set(&reply, 554, "5.3.0",
                        "The message cannot be stored; its data were refused");
@@ -477,34 +571,196 @@ static void on_stored(void *owner, enum database_result result,
     memory_free(submission);
 }
 
+/* What is to be sent later waits in the queue, not in a worker's hand. */
+static bool can_lease(const struct candidate *candidate)
+{
+    const struct intake_client *client = candidate->client;
+    const struct smtp_transaction *transaction = candidate->transaction;
+    return candidate->composed.control.send_at <= clock_now() &&
+           scheduler_has_room(client->intake->options.scheduler,
+                              client->account_id, transaction->recipient_count,
+                              transaction->data.length);
+}
+
 static void store(struct candidate *candidate,
-                  const struct directory_account *account)
+                  const struct directory_account *account,
+                  const struct admission *admission)
 {
     struct intake_client *client = candidate->client;
     struct intake *intake = client->intake;
     struct smtp_transaction *transaction = candidate->transaction;
     struct submission *submission = memory_alloc(sizeof(*submission));
     struct held_message *message =
-        make_message(client, account, transaction, candidate->message_id);
-    mark_refused(intake, account, message);
+        make_message(candidate, account, admission->group_id);
+    mark_refused(intake, account, admission, message);
     submission->intake = intake;
     submission->client = client;
     submission->message = message;
-    submission->is_leased = scheduler_has_room(
-        intake->options.scheduler, message->account_id,
-        transaction->recipient_count, transaction->data.length);
+    submission->is_leased = can_lease(candidate);
     write_received(client->facts, message, &message->trace);
     buffer_append_string(&message->trace, candidate->composed.added_fields);
     message->data = transaction->data; /* taken: nothing is copied */
     transaction->data = (struct buffer){ 0 };
     budget_move(&transaction->share, &message->share);
     message->size_bytes = (int64_t)message->data.length;
-    fill_row(submission, &candidate->composed, candidate->transcript);
+    fill_row(submission, candidate);
     submission->given_monotonic = clock_monotonic();
     client->submission = submission;
     list_append(&intake->submissions, &submission->link);
     message_store(intake->options.database, &submission->row,
                   &submission->row_values, on_stored, submission);
+}
+
+/* -- before it is stored -- */
+
+/* Date and Message-ID are new when a library sends the same again. */
+static void digest_content(struct candidate *candidate)
+{
+    const struct smtp_transaction *transaction = candidate->transaction;
+    struct buffer content = { 0 };
+    struct text rest = buffer_text(&transaction->data);
+    struct header_field field;
+    buffer_append_string(&content, transaction->sender);
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        buffer_append_byte(&content, '\0');
+        buffer_append_string(&content, transaction->recipients[i].address);
+    }
+    buffer_append_byte(&content, '\0');
+    while (header_next(&rest, &field)) {
+        if (!text_is_ignoring_case(field.name, "Date") &&
+            !text_is_ignoring_case(field.name, "Message-ID")) {
+            buffer_append_text(&content, field.whole);
+        }
+    }
+    buffer_append_text(&content, rest);
+    sha256(buffer_text(&content), candidate->content);
+    buffer_free(&content);
+}
+
+static void answer_repetition(struct candidate *candidate,
+                              const struct admission *admission)
+{
+    struct intake_client *client = candidate->client;
+    struct text content = { (const char *)candidate->content,
+                            sizeof(candidate->content) };
+    struct smtp_reply reply;
+    if (text_equal(admission->earlier_content, content)) {
+        smtp_reply_set(&reply, 250, "2.0.0", QUEUED_FORMAT,
+                       admission->earlier_message_id);
+        smtp_server_finish(client->session, &reply);
+        return;
+    }
+    smtp_reply_set(&reply, 550, "5.7.0",
+                   "Idempotency-Key: another message was accepted under this "
+                   "key within 24 hours, as %" PRId64,
+                   admission->earlier_message_id);
+    refuse(client, candidate->transaction, "policy", &reply);
+}
+
+/* The first of those that are suppressed, with the evidence. */
+static void refuse_suppressed(struct candidate *candidate,
+                              const struct admission *admission)
+{
+    struct smtp_reply reply;
+    smtp_reply_set(&reply, 550, "5.7.1", "%s", admission->refusals[0]);
+    refuse(candidate->client, candidate->transaction, "suppression", &reply);
+}
+
+static void on_admission(void *owner, const struct admission *admission)
+{
+    struct candidate *candidate = owner;
+    struct intake_client *client = candidate->client;
+    const struct directory_account *account = account_of(client);
+    struct smtp_reply reply = { 0 };
+    client->candidate = NULL;
+    candidate->admission_check = NULL;
+    policy_check_relaying(account, &client->facts->peer, &reply);
+    if (reply.code == 0 && admission->result != DATABASE_DONE) {
+        smtp_reply_set(&reply, 451, "4.3.0",
+                       "Mail cannot be stored just now: try again later");
+    }
+    if (reply.code != 0) { /* the account went while we asked */
+        smtp_server_finish(client->session, &reply);
+    } else if (admission->earlier_message_id != 0) {
+        answer_repetition(candidate, admission);
+    } else if (admission->refusal_count ==
+                   candidate->transaction->recipient_count &&
+               !account->accepts_refused) {
+        refuse_suppressed(candidate, admission);
+    } else {
+        store(candidate, account, admission);
+    }
+}
+
+/* The control field's group, else the Subject's, else the credential's. */
+static const char *choose_group(const struct candidate *candidate)
+{
+    const struct intake_client *client = candidate->client;
+    const struct compose_facts *composed = &candidate->composed;
+    if (composed->control.group != NULL) {
+        return composed->control.group;
+    }
+    if (composed->subject_group != NULL) {
+        return composed->subject_group;
+    }
+    const struct directory_credential *credential =
+        client->facts->auth_user == NULL
+            ? NULL
+            : directory_credential(client->intake->directory,
+                                   client->facts->auth_user);
+    return credential != NULL && credential->group_name[0] != '\0'
+               ? credential->group_name
+               : NULL;
+}
+
+static const char *const *recipients_of(
+    const struct smtp_transaction *transaction)
+{
+    const char **addresses = arena_alloc(
+        transaction->arena, transaction->recipient_count * sizeof(*addresses));
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        addresses[i] = transaction->recipients[i].address;
+    }
+    return addresses;
+}
+
+static void ask_admission(struct candidate *candidate,
+                          const struct directory_account *account)
+{
+    struct intake_client *client = candidate->client;
+    const struct intake *intake = client->intake;
+    const struct smtp_transaction *transaction = candidate->transaction;
+    const struct control *control = &candidate->composed.control;
+    candidate->group_name = choose_group(candidate);
+    const struct directory_group *group =
+        candidate->group_name == NULL
+            ? NULL
+            : directory_group(intake->directory, account->account_id,
+                              candidate->group_name);
+    struct admission_request request = {
+        .database = intake->options.database,
+        .account_id = account->account_id,
+        .group_id = group != NULL ? group->group_id : 0,
+        .new_group = group == NULL ? candidate->group_name : NULL,
+        .checks_suppressions =
+            account->has_suppressions && !control->bypasses_suppression,
+        .recipients = recipients_of(transaction),
+        .recipient_count = transaction->recipient_count,
+        .idempotency_key = control->idempotency_key,
+        .arena = transaction->arena,
+    };
+    client->candidate = candidate;
+    if (control->idempotency_key != NULL) {
+        digest_content(candidate);
+    }
+    if (admission_is_free(&request)) {
+        struct admission admission = { .result = DATABASE_DONE,
+                                       .group_id = request.group_id };
+        on_admission(candidate, &admission);
+        return;
+    }
+    candidate->admission_check =
+        admission_start(&request, on_admission, candidate);
 }
 
 static void on_sender_domain(void *owner, bool accepts_mail)
@@ -527,7 +783,7 @@ static void on_sender_domain(void *owner, bool accepts_mail)
         smtp_server_finish(client->session, &reply);
         return;
     }
-    store(candidate, account);
+    ask_admission(candidate, account);
 }
 
 /* The domain of the first From address: whose null MX would matter. */

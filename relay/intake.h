@@ -14,6 +14,7 @@
 #include "smtp/server.h"
 #include "sql/database.h"
 #include "sql/directory.h"
+#include "tracking/token.h"
 
 struct intake;
 
@@ -24,6 +25,7 @@ struct intake_options {
     struct dns_resolver *resolver;
     struct scheduler *scheduler;
     const struct lease *lease;
+    const struct token_keys *keys; /* for what is sent from here */
 };
 
 struct intake *intake_create(const struct intake_options *options);

@@ -20,6 +20,7 @@ struct relay_settings_values {
     int64_t clock_rate;
     int64_t drain_timeout;
     int64_t message_memory;
+    int64_t groups_per_account;
     int64_t auth_failures_per_address;
     int64_t auth_failures_per_user;
     int64_t auth_failure_window;

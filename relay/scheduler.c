@@ -19,6 +19,7 @@
 #include "core/metrics.h"
 #include "relay/attempt.h"
 #include "relay/destination.h"
+#include "relay/message_policy.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
 #include "relay/site.h"
@@ -481,7 +482,39 @@ static void load(void *owner)
                      message->message_id, on_loaded, message);
 }
 
-static void fill_message(struct held_message *message,
+/* The emergency switch reaches what waits already, unless it is planned. */
+static void heed_pass_through(const struct scheduler *scheduler,
+                              struct held_message *message)
+{
+    if (scheduler->directory != NULL && !held_message_is_planned(message)) {
+        message->policy->pass_through |= message_policy_passes_through(
+            scheduler->directory,
+            directory_account_by_id(scheduler->directory, message->account_id));
+    }
+}
+
+/* Frozen at acceptance. One that says where its links go was stored by a Baton
+ * that tracks; what came before is not. */
+static void fill_policy(const struct scheduler *scheduler,
+                        struct held_message *message, const char *json)
+{
+    struct error error;
+    if (!policy_from_json(message->policy, message->arena, text_of(json),
+                          &error)) {
+        log_error(NULL, "the policy of a message is not understood",
+                  "message=%" PRId64 " reason=\"%s\" consequence=\"%s\"",
+                  message->message_id, log_quote(text_of(error.text)),
+                  "it is delivered untracked");
+        policy_set_defaults(message->policy, message->arena);
+    }
+    message->borrowed_keys = message->policy->tracking_url[0] != '\0'
+                                 ? scheduler->options.keys
+                                 : NULL;
+    heed_pass_through(scheduler, message);
+}
+
+static void fill_message(const struct scheduler *scheduler,
+                         struct held_message *message,
                          const struct claimed_delivery *claimed)
 {
     struct arena *arena = message->arena;
@@ -498,6 +531,8 @@ static void fill_message(struct held_message *message,
     message->has_8bit = claimed->has_8bit;
     message->priority = claimed->priority;
     message->size_bytes = claimed->size_bytes;
+    message->is_sandboxed = claimed->is_sandboxed;
+    fill_policy(scheduler, message, claimed->policy);
 }
 
 static bool is_in_hand(const struct held_message *message, int64_t delivery_id)
@@ -527,7 +562,7 @@ static void take_claimed(struct scheduler *scheduler,
     bool is_new = message == NULL;
     if (is_new) {
         message = held_message_create();
-        fill_message(message, claimed);
+        fill_message(scheduler, message, claimed);
         hold(scheduler, message);
     } else if (is_in_hand(message, claimed->delivery_id)) {
         return;
@@ -733,7 +768,7 @@ static void tidy(void *owner)
 /* -- operators' commands -- */
 
 struct command_scope {
-    struct text scope; /* message, account, domain, all */
+    struct text scope; /* message, delivery, account, domain, all */
     struct text value;
     int64_t id;
 };
@@ -750,6 +785,9 @@ static bool is_meant(const struct command_scope *scope,
     }
     if (text_is(scope->scope, "account")) {
         return message->account_id == scope->id;
+    }
+    if (text_is(scope->scope, "delivery")) {
+        return delivery->delivery_id == scope->id;
     }
     return text_is(scope->scope, "domain") &&
            text_is(scope->value, delivery->domain);
@@ -887,8 +925,11 @@ void scheduler_set_directory(struct scheduler *scheduler,
     destinations_set_directory(scheduler->destinations, directory);
     for (struct list_link *link = scheduler->messages.first; link != NULL;
          link = next) {
+        struct held_message *message =
+            LIST_ITEM(link, struct held_message, link);
         next = link->next;
-        admit_anew(scheduler, old, LIST_ITEM(link, struct held_message, link));
+        heed_pass_through(scheduler, message);
+        admit_anew(scheduler, old, message);
     }
 }
 

@@ -33,6 +33,7 @@ struct scheduler_options {
     struct budget *budget;
     struct attempt_writer *writer; /* outlives the scheduler */
     const struct lease *lease;
+    const struct token_keys *keys; /* of the copies that are made */
     const struct tls_context *tls_any;
     const struct tls_context *tls_verified;
     struct pace pace; /* copied: how fast to claim beside fresh mail */
@@ -67,7 +68,8 @@ void scheduler_add(struct scheduler *scheduler, struct held_message *message);
 /* Somebody's message was stored; it took so many microseconds. */
 void scheduler_note_fresh(struct scheduler *scheduler, int64_t wait);
 
-/* An operator's command: "cancel|retry message|account|domain|all [VALUE]". */
+/* An operator's command: "cancel|retry
+ * message|delivery|account|domain|all [VALUE]". */
 void scheduler_command(struct scheduler *scheduler, struct text command);
 
 /* Take no new work, let transactions end, wait for their results to be stored,

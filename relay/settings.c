@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "relay/settings.h"
 
+#include "http/server.h"
 #include "relay/relay_settings.h"
 #include "smtp/server.h"
 #include "sql/database.h"
@@ -13,5 +14,6 @@ struct config *settings_create(void)
     config_add(config, sql_settings, sql_setting_count);
     config_add(config, smtp_settings, smtp_setting_count);
     config_add(config, tracking_settings, tracking_setting_count);
+    config_add(config, http_settings, http_setting_count);
     return config;
 }

@@ -227,7 +227,7 @@ static int64_t milliseconds_between(int64_t from, int64_t to)
 
 /* What cannot even be composed fails without a dialogue. */
 static void fail_uncomposed(struct site *site, struct delivery *delivery,
-                            const struct error *error)
+                            bool to_7bit, const struct error *error)
 {
     struct smtp_outcome outcome;
     struct attempt_facts facts = {
@@ -236,8 +236,9 @@ static void fail_uncomposed(struct site *site, struct delivery *delivery,
         .transcript = text_of(""),
         .sandbox_message = text_of(""),
     };
-    smtp_outcome_decide(&outcome, VERDICT_FAILED, SCOPE_MESSAGE, "5.6.0",
-                        "compose", "%s", error->text);
+    smtp_outcome_decide(&outcome, VERDICT_FAILED, SCOPE_MESSAGE,
+                        to_7bit ? "5.6.3" : "5.6.0", "compose", "%s",
+                        error->text);
     report_attempt(site, delivery, &facts, &outcome);
 }
 
@@ -249,17 +250,18 @@ static bool may_finish(void *owner)
 }
 
 static void fill_wire(struct site_transaction *transaction,
-                      const struct held_message *message)
+                      const struct held_message *message, bool to_7bit,
+                      const struct held_copy *copy)
 {
     transaction->wire = (struct smtp_client_transaction){
         .sender = message->sender,
         .needs_smtputf8 = message->is_smtputf8,
-        .has_8bit = message->has_8bit,
+        .has_8bit = message->has_8bit && !to_7bit,
         .dsn_return = message->dsn_return,
         .envelope_id = message->envelope_id,
-        .pieces = message->pieces,
-        .piece_count = message->piece_count,
-        .size_bytes = message->wire_bytes,
+        .pieces = copy->pieces,
+        .piece_count = copy->piece_count,
+        .size_bytes = copy->size_bytes,
         .may_finish = may_finish,
         .owner = transaction,
     };
@@ -281,28 +283,33 @@ static void add_recipient(struct site_transaction *transaction,
     transaction->site->held_bytes += delivery->part_bytes;
 }
 
-/* A recipient alone costs one slot, not a hundred. */
-static size_t count_siblings(const struct delivery *first)
+/* Who has a copy of his own has a transaction of his own. A recipient alone
+ * costs one slot, not a hundred. */
+static size_t count_siblings(const struct delivery *first, bool to_7bit)
 {
-    size_t count = first->message->deliveries.count;
+    size_t count = held_message_is_shared(first->message, to_7bit)
+                       ? first->message->deliveries.count
+                       : 1;
     return count < RECIPIENTS_PER_TRANSACTION ? count
                                               : RECIPIENTS_PER_TRANSACTION;
 }
 
 static struct site_transaction *begin_transaction(struct site *site,
-                                                  struct delivery *first)
+                                                  struct delivery *first,
+                                                  bool to_7bit,
+                                                  const struct held_copy *copy,
+                                                  struct arena *arena)
 {
-    struct arena *arena = arena_create();
     struct site_transaction *transaction =
         arena_alloc(arena, sizeof(*transaction));
-    size_t most = count_siblings(first);
+    size_t most = count_siblings(first, to_7bit);
     transaction->site = site;
     transaction->account_id = first->message->account_id;
     site->handler->on_begin(site->owner, transaction->account_id);
     list_append(&site->transactions, &transaction->link);
     transaction->arena = arena;
     transaction->taken_monotonic = clock_monotonic();
-    fill_wire(transaction, first->message);
+    fill_wire(transaction, first->message, to_7bit, copy);
     transaction->deliveries =
         arena_alloc(arena, most * sizeof(*transaction->deliveries));
     transaction->wire.recipients =
@@ -352,7 +359,15 @@ static bool passes_rate(struct site *site)
     return true;
 }
 
-static struct smtp_client_transaction *take_work(void *owner)
+/* E4: what is internationalised cannot become 7-bit and says so by itself. */
+static bool must_be_7bit(const struct held_message *message,
+                         bool peer_has_8bitmime)
+{
+    return message->has_8bit && !peer_has_8bitmime && !message->is_smtputf8;
+}
+
+static struct smtp_client_transaction *take_work(void *owner,
+                                                 bool peer_has_8bitmime)
 {
     struct site *site = owner;
     if (site->waiting_count == 0 || !site->handler->may_send(site->owner) ||
@@ -362,10 +377,15 @@ static struct smtp_client_transaction *take_work(void *owner)
     struct delivery *first;
     while ((first = take_for_wire(site)) != NULL) {
         struct error error;
-        if (held_message_compose(first->message, &error)) {
-            return &begin_transaction(site, first)->wire;
+        struct held_copy copy;
+        struct arena *arena = arena_create();
+        bool to_7bit = must_be_7bit(first->message, peer_has_8bitmime);
+        if (held_message_compose(first->message, first, to_7bit, arena, &copy,
+                                 &error)) {
+            return &begin_transaction(site, first, to_7bit, &copy, arena)->wire;
         }
-        fail_uncomposed(site, first, &error);
+        arena_free(&arena);
+        fail_uncomposed(site, first, to_7bit, &error);
     }
     return NULL;
 }
@@ -542,17 +562,20 @@ static const struct smtp_pool_handler pool_handler = {
 static void deliver_locally(struct site *site, struct delivery *delivery)
 {
     struct error error;
-    if (!held_message_compose(delivery->message, &error)) {
-        fail_uncomposed(site, delivery, &error);
+    struct held_copy wire;
+    struct arena *arena = arena_create();
+    if (!held_message_compose(delivery->message, delivery, false, arena, &wire,
+                              &error)) {
+        arena_free(&arena);
+        fail_uncomposed(site, delivery, false, &error);
         return;
     }
-    const struct held_message *message = delivery->message;
     struct buffer copy = { 0 };
     struct smtp_outcome outcome = { 0 };
     bool is_sandbox = site->kind == SITE_SANDBOX;
     if (is_sandbox) {
-        for (size_t i = 0; i < message->piece_count; i++) {
-            buffer_append_text(&copy, message->pieces[i]);
+        for (size_t i = 0; i < wire.piece_count; i++) {
+            buffer_append_text(&copy, wire.pieces[i]);
         }
     }
     smtp_outcome_decide(
@@ -569,6 +592,7 @@ static void deliver_locally(struct site *site, struct delivery *delivery)
     };
     report_attempt(site, delivery, &facts, &outcome);
     buffer_free(&copy);
+    arena_free(&arena);
 }
 
 static void on_local_turn(void *owner)

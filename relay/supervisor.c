@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/metrics.h"
+#include "http/server.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
 #include "relay/worker.h"
@@ -406,6 +407,7 @@ static void open_metrics(size_t worker_count)
     smtp_metrics_register();
     smtp_client_metrics_register();
     sql_metrics_register();
+    http_metrics_register();
     metrics_open(worker_count);
 }
 

@@ -33,6 +33,7 @@
 #include "sql/database.h"
 #include "sql/directory.h"
 #include "sql/queue.h"
+#include "tracking/token.h"
 
 #define DIRECTORY_POLL_MILLISECONDS 30000
 #define DIRECTORY_RETRY_MILLISECONDS 1000
@@ -56,6 +57,7 @@ struct worker {
     struct tls_context *tls_any;
     struct tls_context *tls_verified;
     struct directory *directory; /* NULL until it was loaded once */
+    struct token_keys *keys; /* only grows: plans in hand point to it */
     struct lease *lease;
     struct attempt_writer *writer;
     struct scheduler *scheduler;
@@ -79,6 +81,7 @@ struct worker {
     size_t crowd; /* how many workers were alive when last heard of */
     bool is_loading_directory;
     bool is_directory_stale; /* changed while it was being loaded */
+    bool has_number; /* had a lease once, whatever became of it */
     bool is_draining;
     bool is_orphan; /* the supervisor is gone, and with it our ports */
 };
@@ -144,8 +147,9 @@ static bool open_http(struct worker *worker, struct error *error)
     for (size_t i = 0; i < worker->setup->listener_count; i++) {
         const struct relay_listener *listener = &worker->setup->listeners[i];
         if (listener->is_http && worker->http == NULL) {
-            worker->http = http_server_create(
-                worker->loop, listener->descriptor, &probes, worker, error);
+            worker->http =
+                http_server_create(worker->loop, listener->descriptor,
+                                   worker->database, &probes, worker, error);
             if (worker->http == NULL) {
                 return false;
             }
@@ -201,13 +205,35 @@ static void let_go_of_ports(struct worker *worker)
     log_warning(NULL, "the supervisor is gone", "consequence=\"%s\"",
                 "this worker lets go of its ports and drains");
     close_doors(worker);
-    http_server_free(&worker->http);
+    http_server_stop(worker->http);
     for (size_t i = 0; i < worker->setup->listener_count; i++) {
         close(worker->setup->listeners[i].descriptor);
     }
 }
 
 /* -- directory -- */
+
+static void take_keys(struct token_keys *keys,
+                      const struct directory *directory)
+{
+    for (size_t i = 0; i < directory_key_count(directory); i++) {
+        const struct directory_key *key = directory_key(directory, i);
+        token_keys_add(keys, key->key_id, key->secret);
+        if (key->is_current) {
+            token_keys_use(keys, key->key_id);
+        }
+    }
+}
+
+/* Hits have ids of this worker's own: not before it has a number. */
+static void tell_http(struct worker *worker)
+{
+    if (worker->http != NULL && worker->has_number &&
+        worker->directory != NULL) {
+        http_server_set_directory(worker->http, worker->directory,
+                                  worker->keys);
+    }
+}
 
 static void load_directory(struct worker *worker);
 
@@ -226,8 +252,10 @@ static void on_directory_loaded(void *owner, enum database_result result,
     if (result == DATABASE_DONE) {
         struct directory *old = worker->directory;
         worker->directory = directory;
+        take_keys(worker->keys, directory);
         intake_set_directory(worker->intake, directory);
         scheduler_set_directory(worker->scheduler, directory);
+        tell_http(worker);
         directory_free(&old);
         open_doors_when_ready(worker);
     } else {
@@ -316,6 +344,8 @@ static void on_lease_acquired(void *owner, int64_t worker_id)
 {
     struct worker *worker = owner;
     worker->slot->worker_id = worker_id;
+    worker->has_number = true;
+    tell_http(worker);
     scheduler_start(worker->scheduler, worker_id);
     open_doors_when_ready(worker);
     if (!timer_is_running(&worker->maintain_timer)) {
@@ -464,6 +494,9 @@ static void on_drain_timeout(void *owner)
 static void flush_database(void *owner)
 {
     struct worker *worker = owner;
+    if (worker->http != NULL) {
+        http_server_quiesce(worker->http);
+    }
     database_flush(worker->database, resign, worker);
 }
 
@@ -516,6 +549,7 @@ static void create_relay(struct worker *worker)
         .budget = worker->budget,
         .writer = worker->writer,
         .lease = worker->lease,
+        .keys = worker->keys,
         .tls_any = worker->tls_any,
         .tls_verified = worker->tls_verified,
         .pace = { .signal = &worker->slot->pace,
@@ -531,6 +565,7 @@ static void create_relay(struct worker *worker)
         .resolver = worker->resolver,
         .scheduler = worker->scheduler,
         .lease = worker->lease,
+        .keys = worker->keys,
     };
     worker->intake = intake_create(&intake_options);
     struct smtp_server_options server_options = {
@@ -571,6 +606,7 @@ static bool start(struct worker *worker, struct error *error)
     worker->lease =
         lease_create(worker->loop, worker->database, worker->slot->worker_id,
                      &lease_handler, worker);
+    worker->keys = token_keys_create();
     create_relay(worker);
     update_gauges(worker);
     if (worker->setup->worker_index == 0) {
@@ -584,10 +620,11 @@ static bool start(struct worker *worker, struct error *error)
 static void end(struct worker *worker)
 {
     close_doors(worker);
-    http_server_free(&worker->http);
+    http_server_stop(worker->http);
     smtp_server_free(&worker->server);
     scheduler_free(&worker->scheduler);
     database_free(&worker->database);
+    http_server_free(&worker->http);
     attempt_writer_free(&worker->writer);
     intake_free(&worker->intake);
     lease_free(&worker->lease);
@@ -595,6 +632,7 @@ static void end(struct worker *worker)
     dns_resolver_free(&worker->resolver);
     budget_free(&worker->budget);
     directory_free(&worker->directory);
+    token_keys_free(&worker->keys);
     tls_context_free(&worker->tls_server);
     tls_context_free(&worker->tls_any);
     tls_context_free(&worker->tls_verified);

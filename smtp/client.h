@@ -102,8 +102,10 @@ struct smtp_pool;
 
 struct smtp_pool_handler {
     /* A connection is ready: the next transaction, or NULL if there is none.
-     * Called from the loop only. */
-    struct smtp_client_transaction *(*take_work)(void *owner);
+     * Without 8BITMIME its pieces should be 7-bit. Called from the loop only.
+     */
+    struct smtp_client_transaction *(*take_work)(void *owner,
+                                                 bool peer_has_8bitmime);
     /* Every recipient's outcome is decided. */
     void (*on_done)(void *owner, struct smtp_client_transaction *transaction);
     /* A connection could not be made ready (connect, greeting, EHLO, TLS,

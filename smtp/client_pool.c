@@ -197,7 +197,8 @@ static bool give_work(struct smtp_pool *pool, struct client_session *session,
         transaction = take_retry(pool);
     }
     if (transaction == NULL) {
-        transaction = pool->handler->take_work(pool->owner);
+        transaction = pool->handler->take_work(
+            pool->owner, session->capabilities.has_8bitmime);
     }
     if (transaction == NULL) {
         return false;

@@ -256,8 +256,8 @@ static void add_setting(struct directory *directory,
             return;
         }
     }
-    row->account->settings = prepend_setting(directory, row->account->settings,
-                                             row->a, row->b);
+    row->account->settings =
+        prepend_setting(directory, row->account->settings, row->a, row->b);
 }
 
 static void add_server_setting(struct directory *directory,
@@ -293,8 +293,8 @@ static void add_group_setting(struct directory *directory,
                               const struct directory_row *row)
 {
     char key[NAME_KEY_SIZE];
-    struct directory_group *group =
-        map_get(directory->groups_by_id, name_key(key, row->account_id, row->a));
+    struct directory_group *group = map_get(
+        directory->groups_by_id, name_key(key, row->account_id, row->a));
     if (group != NULL) {
         group->settings =
             prepend_setting(directory, group->settings, row->b, row->c);
@@ -335,9 +335,8 @@ static void add_key(struct directory *directory,
     }
     if (directory->key_count == directory->key_capacity) {
         directory->key_capacity = directory->key_capacity * 2 + 4;
-        struct directory_key *grown =
-            arena_alloc(directory->arena,
-                        directory->key_capacity * sizeof(*grown));
+        struct directory_key *grown = arena_alloc(
+            directory->arena, directory->key_capacity * sizeof(*grown));
         for (size_t i = 0; i < directory->key_count; i++) {
             grown[i] = directory->keys[i];
         }
@@ -620,9 +619,9 @@ const struct directory_group *directory_group(const struct directory *directory,
         buffer_append_byte(&lower, ascii_lower(*c));
     }
     const struct directory_group *group =
-        lower.length == 0 ? NULL
-                          : map_get(directory->groups,
-                                    name_key(key, account_id, lower.data));
+        lower.length == 0
+            ? NULL
+            : map_get(directory->groups, name_key(key, account_id, lower.data));
     buffer_free(&lower);
     return group;
 }

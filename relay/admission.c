@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ *   group ─> suppressions ─> idempotency key ─> on_done
+ *
+ * One question after the other, each only if it is needed. The first that gets
+ * no answer ends it.
+ */
+#include "relay/admission.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "relay/relay_settings.h"
+#include "sql/groups.h"
+#include "sql/messages.h"
+
+struct admission_check {
+    struct admission_request request;
+    struct admission admission;
+    struct query *query;
+    admission_done_fn *on_done;
+    void *owner;
+};
+
+bool admission_is_free(const struct admission_request *request)
+{
+    return request->new_group == NULL && !request->checks_suppressions &&
+           request->idempotency_key == NULL;
+}
+
+static void finish(struct admission_check *check, enum database_result result)
+{
+    check->admission.result = result;
+    check->on_done(check->owner, &check->admission);
+    memory_free(check);
+}
+
+/* -- idempotency key -- */
+
+static void on_key(void *owner, enum database_result result, int64_t message_id,
+                   struct text content_digest)
+{
+    struct admission_check *check = owner;
+    check->query = NULL;
+    if (result == DATABASE_DONE) {
+        check->admission.earlier_message_id = message_id;
+        check->admission.earlier_content = content_digest;
+    }
+    finish(check, result);
+}
+
+static void ask_key(struct admission_check *check)
+{
+    const struct admission_request *request = &check->request;
+    if (request->idempotency_key == NULL) {
+        finish(check, DATABASE_DONE);
+        return;
+    }
+    check->query = idempotency_find(request->database, request->account_id,
+                                    request->idempotency_key, on_key, check);
+}
+
+/* -- suppressions -- */
+
+/* "a@b is suppressed in the group News: unsubscribe on 2026-11-02 (…)" */
+static const char *describe(const struct suppression *suppression,
+                            struct arena *arena)
+{
+    char at[CLOCK_TEXT_SIZE];
+    clock_iso8601(suppression->created_at, at);
+    at[sizeof("2026-11-02") - 1] = '\0';
+    bool has_group =
+        suppression->group_name != NULL && suppression->group_name[0] != '\0';
+    return arena_printf(
+        arena, "%s is suppressed%s%s: %s on %s%s%s%s", suppression->address,
+        has_group ? " in the group " : "",
+        has_group ? suppression->group_name : "", suppression->reason, at,
+        suppression->evidence[0] != '\0' ? " (" : "", suppression->evidence,
+        suppression->evidence[0] != '\0' ? ")" : "");
+}
+
+static void note_suppression(struct admission_check *check,
+                             const struct suppression *suppression)
+{
+    const struct admission_request *request = &check->request;
+    struct admission *admission = &check->admission;
+    if (admission->refusals == NULL) {
+        admission->refusals =
+            arena_alloc(request->arena, request->recipient_count *
+                                            sizeof(*admission->refusals));
+    }
+    const char *sentence = describe(suppression, request->arena);
+    for (size_t i = 0; i < request->recipient_count; i++) {
+        if (admission->refusals[i] == NULL &&
+            text_equal_ignoring_case(text_of(request->recipients[i]),
+                                     text_of(suppression->address))) {
+            admission->refusals[i] = sentence;
+            admission->refusal_count++;
+        }
+    }
+}
+
+static void on_suppressions(void *owner, enum database_result result,
+                            const struct suppression *suppressions,
+                            size_t count)
+{
+    struct admission_check *check = owner;
+    check->query = NULL;
+    if (result != DATABASE_DONE) {
+        finish(check, result);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        note_suppression(check, &suppressions[i]);
+    }
+    ask_key(check);
+}
+
+static void ask_suppressions(struct admission_check *check)
+{
+    const struct admission_request *request = &check->request;
+    if (!request->checks_suppressions) {
+        ask_key(check);
+        return;
+    }
+    check->query = suppressions_find(
+        request->database, request->account_id, check->admission.group_id,
+        request->recipients, request->recipient_count, on_suppressions, check);
+}
+
+/* -- group -- */
+
+static void on_group(void *owner, enum database_result result, int64_t group_id)
+{
+    struct admission_check *check = owner;
+    check->query = NULL;
+    if (result != DATABASE_DONE) {
+        finish(check, result);
+        return;
+    }
+    if (group_id == 0) {
+        log_warning(NULL, "an account has too many groups",
+                    "account=%" PRId64 " group=\"%s\" consequence=\"%s\"",
+                    check->request.account_id,
+                    log_quote(text_of(check->request.new_group)),
+                    "the message goes without a group; see [limits] "
+                    "groups_per_account");
+    }
+    check->admission.group_id = group_id;
+    ask_suppressions(check);
+}
+
+struct admission_check *admission_start(const struct admission_request *request,
+                                        admission_done_fn *on_done, void *owner)
+{
+    struct admission_check *check = memory_alloc(sizeof(*check));
+    check->request = *request;
+    check->admission.group_id = request->group_id;
+    check->on_done = on_done;
+    check->owner = owner;
+    if (request->new_group != NULL) {
+        check->query = group_find_or_make(
+            request->database, request->account_id, request->new_group,
+            (int)relay_settings_now()->groups_per_account, on_group, check);
+    } else {
+        ask_suppressions(check);
+    }
+    return check;
+}
+
+void admission_cancel(struct admission_check **check)
+{
+    if (*check != NULL) {
+        query_cancel(&(*check)->query);
+        memory_free(*check);
+        *check = NULL;
+    }
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "relay/message_policy.h"
+
+#include <string.h>
+
+#include "relay/relay_settings.h"
+
+/* The list is in no order: every name stands in it once. */
+static void apply_settings(const struct directory_setting *settings,
+                           struct arena *arena, struct policy *policy)
+{
+    for (; settings != NULL; settings = settings->next) {
+        struct error ignored;
+        bool is_understood = policy_apply(policy, arena, settings->name,
+                                          settings->value, &ignored);
+        (void)is_understood;
+    }
+}
+
+static void apply_control(const struct control *control, struct arena *arena,
+                          struct policy *policy)
+{
+    for (size_t i = 0; i < control->setting_count; i++) {
+        const struct control_setting *setting = &control->settings[i];
+        struct error ignored;
+        bool is_understood = policy_apply(policy, arena, setting->name,
+                                          setting->value, &ignored);
+        (void)is_understood; /* control_read has checked it */
+    }
+}
+
+/* A host that the message asks for must be the account's own. */
+static const char *choose_url(const struct directory *directory,
+                              const struct directory_account *account,
+                              const struct control *control,
+                              struct arena *arena)
+{
+    if (control != NULL && control->tracking_host != NULL &&
+        directory_tracking_host(directory, control->tracking_host) ==
+            account->account_id) {
+        return directory_tracking_url(directory, control->tracking_host);
+    }
+    const char *url = account->tracking_url != NULL
+                          ? account->tracking_url
+                          : relay_settings_now()->public_url;
+    struct text text = text_of(url);
+    while (text.length > 0 && text.data[text.length - 1] == '/') {
+        text.length--;
+    }
+    return arena_copy_text(arena, text);
+}
+
+void message_policy_decide(const struct directory *directory,
+                           const struct directory_account *account,
+                           const struct directory_group *group,
+                           const struct control *control, struct arena *arena,
+                           struct policy *out_policy)
+{
+    apply_settings(account->settings, arena, out_policy);
+    if (group != NULL) {
+        out_policy->group_id = group->group_id;
+        out_policy->group_name = arena_copy_string(arena, group->name);
+        out_policy->group_is_marketing = group->is_marketing;
+        apply_settings(group->settings, arena, out_policy);
+    }
+    if (control != NULL) {
+        apply_control(control, arena, out_policy);
+    }
+    out_policy->sender_name = arena_copy_string(arena, account->name);
+    out_policy->tracking_url = arena_copy_string(
+        arena, choose_url(directory, account, control, arena));
+}
+
+bool message_policy_passes_through(const struct directory *directory,
+                                   const struct directory_account *account)
+{
+    const char *everywhere =
+        directory_server_setting(directory, "pass_through");
+    if (everywhere != NULL && strcmp(everywhere, "on") == 0) {
+        return true;
+    }
+    const struct directory_setting *setting =
+        account != NULL ? account->settings : NULL;
+    for (; setting != NULL; setting = setting->next) {
+        if (strcmp(setting->name, "pass_through") == 0) {
+            return strcmp(setting->value, "on") == 0;
+        }
+    }
+    return false;
+}
