@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""Any link, written in any way, in any encoding and charset: a click gives back
+the original, and nothing around it changes.
+
+Each case is a message that knows where its links are and what they mean, so the
+verdict does not depend on any reader of HTML.
+"""
+
+import html.entities
+import random
+import re
+
+import pytest
+
+import rewriting_mail as mail
+from rewriting_oracle import (check_links, decode_body, decoded_href, require,
+                              split_message, target_of)
+from scale import scale
+
+CASES = scale(600, 10000)
+BATCH = 200
+
+# Python's name, labels in mail, letters outside ASCII that every converter
+# agrees on.
+ASCII_SUPERSETS = [
+    ("ascii", ["us-ascii", "US-ASCII", "ascii"], ""),
+    ("utf-8", ["utf-8", '"UTF-8"', "utf8", ""], "äßéßΩЖ漢字😀€\u00a0\u200b‮"),
+    ("iso-8859-1", ["iso-8859-1", "ISO-8859-1", "latin1"], "äöüßéñ¿£\u00a0"),
+    ("iso-8859-2", ["iso-8859-2"], "łőűžŠčě"),
+    ("iso-8859-5", ["ISO-8859-5"], "ЖдляПри"),
+    ("iso-8859-15", ["iso-8859-15"], "äö€šžœŸ"),
+    ("cp1250", ["windows-1250"], "łőűžŠ„”…"),
+    ("cp1251", ["windows-1251"], "Приветё«»№"),
+    ("cp1252", ["windows-1252", "Windows-1252", "cp1252"], "äö€“”…–™"),
+    ("koi8-r", ["koi8-r"], "Привет"),
+    ("shift_jis", ["shift_jis", "Shift_JIS"], "日本語表ソ十能予テスト"),
+    ("euc-jp", ["euc-jp"], "日本語表ソ十能予"),
+    ("euc-kr", ["euc-kr"], "한국어테스트"),
+    ("gb18030", ["gb18030", "GB18030"], "汉字乗俓ä中文😀"),
+    ("gbk", ["gbk", "gb2312"], "汉字中文测试"),
+    ("big5", ["big5", "Big5"], "功許蓋繁體中文"),
+]
+SHIFTED = [
+    ("utf-16", ["utf-16"], "äß漢😀"), ("utf-16-le", ["utf-16le"], "äß漢😀"),
+    ("utf-16-be", ["utf-16be"], "äß漢😀"), ("utf-32", ["utf-32"], "äß漢😀"),
+    ("utf-7", ["utf-7"], "äß漢"), ("iso2022_jp", ["iso-2022-jp"], "日本語テスト"),
+    ("hz", ["hz-gb-2312"], "汉字中文"),
+]
+NAMES = {}
+for _name, _text in html.entities.html5.items():
+    if _name.endswith(";") and len(_text) == 1:
+        NAMES.setdefault(_text, []).append(_name)
+
+WORDS = ["copy", "lt", "gt", "amp", "not", "notit", "times", "timestamp", "reg",
+         "quot", "para", "sect", "yen", "utm_source", "a", "b", "x1", "#38", "#x26"]
+HOSTS = ["example.com", "EXAMPLE.com", "bücher.example", "例え.example",
+         "[2001:db8::1]", "192.0.2.1:8080", "user:pa%40ss@mail.example.com",
+         "xn--bcher-kva.example", "a_b.example", "x.example.", "сайт.example"]
+PATH = ("abcXYZ0189-._~!$&'()*+,;=:@/%[]{}|\\^`<>\" \u00e4\u00df\u20ac\u6f22"
+        "\U0001f600\u0416\u00a0")
+
+
+def random_target(chance, letters):
+    scheme = chance.choice(["http", "https", "HTTP", "hTTpS"])
+    slashes = "//" if chance.random() < 0.97 else chance.choice(["", "/", "///"])
+    target = f"{scheme}:{slashes}{chance.choice(HOSTS)}"
+    for _ in range(chance.randrange(5)):
+        kind = chance.randrange(6)
+        if kind == 0:
+            target += "/" + "".join(chance.choices(PATH + letters,
+                                                   k=chance.randrange(12)))
+        elif kind == 1:
+            target += chance.choice("?&;") + chance.choice(WORDS) + chance.choice(
+                ["", "=", ";", "=1"])
+        elif kind == 2:
+            target += "/" + "".join(f"%{chance.randrange(256):02{chance.choice('xX')}}"
+                                    for _ in range(chance.randrange(1, 5)))
+        elif kind == 3:
+            target += "#" + chance.choice(["", "x", "#", "a&b", "%"])
+        elif kind == 4:
+            target += "/" + chance.choice(["a+b", "%2F", "..", "a;b=c", "%", "%zz",
+                                           "=3D", "=", "--boundary", "%%", "{x}"])
+        elif chance.random() < 0.1:
+            target += "/" + "long" * chance.randrange(20, 1500)
+    target = target.strip(" ")
+    # What the relay leaves alone on purpose.
+    return target if not re.search(
+        r"\*\*\*uniqueid|%%Unsubscribe|reset|verify|magic|otp", target, re.I) else (
+        "http://example.com/")
+
+
+def pad(chance, target):
+    """With what a browser drops."""
+    if chance.random() < 0.2:
+        target = (chance.choice([" ", "\t", "\r\n", " \t "]) + target
+                  + chance.choice(["", " ", "\r\n ", "\t"]))
+    if chance.random() < 0.1:
+        at = chance.randrange(len(target) + 1)
+        target = target[:at] + chance.choice(["\t", "\r\n", "\r\n\t"]) + target[at:]
+    return target
+
+
+def write_character(chance, one, quote, codec):
+    """One character of a value, raw or as some reference."""
+    raw = True
+    try:
+        one.encode(codec)
+    except UnicodeEncodeError:
+        raw = False
+    if one == quote or one == "&" or not quote and one in "\t\r\n \"'=<>`":
+        raw = False
+    if raw and chance.random() < 0.93:
+        return one
+    forms = [f"&#{ord(one)};", f"&#x{ord(one):x};", f"&#X{ord(one):06X};",
+             f"&#0{ord(one)};"]
+    forms += ["&" + name for name in NAMES.get(one, [])]
+    return chance.choice(forms)
+
+
+def write_value(chance, value, quote, codec):
+    """The value of an attribute, checked with an independent reader."""
+    text = "".join(write_character(chance, one, quote, codec) for one in
+                   value.replace("\r\n", "\n"))
+    text = text.replace("\n", "\r\n")
+    if chance.random() < 0.5:  # as people write it: "&" as it is
+        people = re.sub("&(?:amp|#38|#038|#x26);", "&", text)
+        if decoded_href(people, None) == value.replace("\r\n", "\n"):
+            return people
+    return text
+
+
+class Document:
+    """Literals and links in turn."""
+
+    def __init__(self, chance, codec, letters):
+        self.chance = chance
+        self.codec = codec
+        self.letters = letters
+        self.pieces = [""]
+        self.targets = []
+
+    def add(self, text):
+        self.pieces[-1] += text
+
+    def noise(self):
+        chance = self.chance
+        self.add(chance.choice([
+            "<p>text</p>", "\r\n", "\r\n\r\n..\r\n", "<!-- <a href='http://no/'> -->",
+            "<style>a { x: url(http://no/) }</style>", "<img src='http://no/x.png'>",
+            "<a name=x>", "<a href='mailto:a@b.example'>m</a>", "a &amp; b = c &lt; d",
+            "<script>if (a < b) '<a href=\"http://no/\">'</script>", "<br/>",
+            "http://in.text.example/x", "<a href=\"#top\">", "--=_a.boundary--x ",
+            "<title>t</title>", "<textarea><a href=http://no/></textarea>",
+            "<!--[if mso]><a href='http://no/'><![endif]-->", "From the start ",
+            "<td title='<a href=http://no/>'>", "x" * chance.randrange(200),
+            "".join(chance.choices(self.letters or "xyz", k=chance.randrange(30)))]))
+
+    def link(self):
+        chance = self.chance
+        quote = chance.choice(['"', '"', "'", ""])
+        space = chance.choice([" ", "\r\n", "\t", "  ", "/"])
+        equals = chance.choice(["=", "=", " = ", "=\r\n"])
+        self.add("<" + chance.choice(["a", "A", "area", "aReA"]) + space
+                 + chance.choice(["", "class=x ", "title='>' ", "id=\"<\" ",
+                                  "data-href=http://no/ "])
+                 + chance.choice(["href", "HREF", "hReF"]) + equals + quote)
+        target = random_target(chance, self.letters)
+        value = write_value(chance, pad(chance, target), quote, self.codec)
+        self.pieces += [value, ""]
+        self.targets.append(target_of(target))
+        self.add(quote + (chance.choice([">", " >", " class=x>", " href=http://no/>"])
+                          if not quote else
+                          chance.choice([">", " />", " class=x>", "class=y>"]))
+                 + chance.choice(["x", "</a>", "text</a>"]))
+
+    def text(self):
+        return "".join(self.pieces)
+
+    def literals(self):
+        return self.pieces[::2]
+
+
+def make_document(chance, codec, letters):
+    document = Document(chance, codec, letters)
+    document.add(chance.choice(["", "<html><body>", "<!DOCTYPE html>\r\n<html>"]))
+    for _ in range(chance.randrange(1, 7)):
+        for _ in range(chance.randrange(4)):
+            document.noise()
+        document.link()
+    document.add(chance.choice(["", "</body></html>", "\r\n</BODY>\r\n"]))
+    return document
+
+
+def make_case(number):
+    chance = random.Random(number)
+    is_shifted = chance.random() < 0.12
+    codec, labels, letters = chance.choice(SHIFTED if is_shifted
+                                           else ASCII_SUPERSETS)
+    document = make_document(chance, codec, letters)
+    data = document.text().encode(codec)
+    encodings = ["base64"]
+    if not codec.startswith(("utf-16", "utf-32")):
+        encodings.append("quoted-printable")
+        if mail.is_lined(data):
+            encodings += ["7bit"] if max(data) < 128 else ["8bit"]
+    recipient = f"p{number}@rcpt.example"
+    part = mail.part(data, chance.choice(labels), chance.choice(encodings),
+                     chance=chance if chance.random() < 0.7 else None)
+    plain = mail.part(b"plain http://plain.example/\r\n", kind="text/plain")
+    boundary = chance.choice(["=_a.boundary", "===============12==", "a'()+_,-./:=?b"])
+    shape = chance.randrange(4)
+    if shape == 1:
+        part = mail.multipart([plain, part], "alternative", boundary)
+    elif shape == 2:
+        part = mail.multipart([mail.multipart([part], "related", boundary + "x"),
+                               plain], "mixed", boundary)
+    return recipient, mail.message(recipient, part), document, is_shifted
+
+
+def html_body(message):
+    return next(piece for piece in split_message(message)
+                if piece.kind == "body" and piece.part.type == "text/html")
+
+
+def judge(mailing, case, copy):
+    """The links of the copy, or None if it was left alone."""
+    recipient, data, document, is_shifted = case
+    before = html_body(data)
+    after = html_body(copy)
+    text = decode_body(after)
+    if is_shifted and decode_body(before) == text:
+        return None
+    if is_shifted:
+        text = text.decode(document.codec)
+        literals = document.literals()
+    else:
+        text = text.decode("latin-1")
+        literals = [piece.encode(document.codec).decode("latin-1")
+                    for piece in document.literals()]
+    if document.codec == "utf-16" or document.codec == "utf-32":
+        require(decode_body(after)[:2] == decode_body(before)[:2], "another BOM")
+    rest, pixels = mailing.tracking.pixel.subn("", text)
+    links = mailing.tracking.click.findall(rest)
+    found = mailing.tracking.click.split(rest)
+    if after.part.encoding in ("7bit", "8bit"):
+        found[-1] = found[-1].removesuffix("\r\n")
+        literals[-1] = literals[-1].removesuffix("\r\n")
+    require(found == literals, "around the links:",
+            [pair for pair in zip(literals, found) if pair[0] != pair[1]][:2],
+            len(links), "of", len(document.targets), "links rewritten")
+    require(pixels == 1, pixels, "pixels")
+    return list(zip(links, document.targets))
+
+
+@pytest.mark.timeout(3600)
+def test_h1_any_link_in_any_encoding(module_baton, module_sink):
+    mailing = mail.Mailing(module_baton, module_sink)
+    links = []
+    alone = {}
+    shifted = 0
+    faults = []
+    for at in range(0, CASES, BATCH):
+        module_sink.messages.clear()
+        module_sink.tried.clear()
+        cases = [make_case(number) for number in range(at, min(at + BATCH, CASES))]
+        copies, _ = mailing.send([((case[0],), case[1]) for case in cases])
+        batch = []
+        for number, case in enumerate(cases, at):
+            shifted += case[3]
+            try:
+                found = judge(mailing, case, copies[case[0]].data)
+            except (AssertionError, UnicodeError) as fault:
+                faults.append(f"case {number} ({case[2].codec}): {fault}")
+                continue
+            if found is None:
+                alone[case[2].codec] = alone.get(case[2].codec, 0) + 1
+            else:
+                batch += found
+        try:
+            check_links(mailing.follower, mailing.tracking.base, batch)
+        except AssertionError as fault:
+            faults.append(str(fault))
+        links += batch
+    print(f"\n{CASES} cases, {len(links)} links exact, {shifted} in charsets with "
+          f"shifts or wide units, left alone: {alone or 'none'}")
+    assert not faults, f"{len(faults)} faults\n" + "\n".join(faults[:10])
+    assert len(links) > 2 * CASES
