@@ -337,7 +337,8 @@ static char mask_byte(enum shift_state state, char byte)
     return byte;
 }
 
-/* Returns how many bytes the escape sequence has, 0: it is not known. */
+/* Returns how many bytes the escape sequence has, 0: it is not known, or no
+ * character follows a single shift. */
 static size_t take_escape(enum charset_shift shift, struct text rest,
                           enum shift_state *state)
 {
@@ -348,8 +349,14 @@ static size_t take_escape(enum charset_shift shift, struct text rest,
     if (row->state != STATE_SAME) {
         *state = row->state;
     }
-    size_t length = strlen(row->sequence) + row->shifted_bytes;
-    return length <= rest.length ? length : 0;
+    size_t length = strlen(row->sequence);
+    for (size_t i = 0; i < row->shifted_bytes; i++) {
+        if (length == rest.length || (unsigned char)rest.data[length] < ' ') {
+            return 0;
+        }
+        length++;
+    }
+    return length;
 }
 
 static bool mask_iso_2022(enum charset_shift shift, struct text bytes,

@@ -77,6 +77,7 @@ static const struct mask_case {
     { "iso-2022-jp", OF("\x1B(Z<a>"), NULL },
     { "iso-2022-jp", OF("\x1B"), NULL },
     { "iso-2022-jp", OF("\x1BN"), NULL },
+    { "iso-2022-jp", OF("\x1BN\x1B(J~"), NULL },
     { "iso-2022-jp", OF("a\x0E"), NULL },
     { "iso-2022-jp", OF("\x1B$B$\""), NULL },
     { "iso-2022-jp", OF("\x1B$B$\"\r\n\x1B(B"), NULL },
