@@ -27,10 +27,18 @@
 
 /* --- labels --- */
 
-#define SUPERSET(name) { CHARSET_ASCII_SUPERSET, SHIFT_NONE, false, name }
-#define SHIFTED(shift, name) { CHARSET_SHIFTED, shift, false, name }
-#define WIDE(form, is_big_endian, name) \
-    { form, SHIFT_NONE, is_big_endian, name }
+#define SUPERSET(name)                                  \
+    {                                                   \
+        CHARSET_ASCII_SUPERSET, SHIFT_NONE, false, name \
+    }
+#define SHIFTED(shift, name)                \
+    {                                       \
+        CHARSET_SHIFTED, shift, false, name \
+    }
+#define WIDE(form, is_big_endian, name)       \
+    {                                         \
+        form, SHIFT_NONE, is_big_endian, name \
+    }
 
 /*
  * Labels of the WHATWG Encoding standard (4.2), whose choice of superset is
@@ -90,54 +98,31 @@ static const struct charset_row {
     { SUPERSET("ISO-8859-15"), false,
       " iso-8859-15 iso8859-15 iso885915 iso_8859-15 latin9 latin-9 l9 "
       "csisolatin9 " },
-    { SUPERSET("ISO-8859-16"), false,
-      " iso-8859-16 iso8859-16 latin10 " },
-    { SUPERSET("CP1250"), false,
-      " windows-1250 cp1250 x-cp1250 " },
-    { SUPERSET("CP1251"), false,
-      " windows-1251 cp1251 x-cp1251 win-1251 " },
-    { SUPERSET("CP1253"), false,
-      " windows-1253 cp1253 x-cp1253 " },
-    { SUPERSET("CP1255"), false,
-      " windows-1255 cp1255 x-cp1255 " },
-    { SUPERSET("CP1256"), false,
-      " windows-1256 cp1256 x-cp1256 " },
-    { SUPERSET("CP1257"), false,
-      " windows-1257 cp1257 x-cp1257 " },
-    { SUPERSET("CP1258"), false,
-      " windows-1258 cp1258 x-cp1258 " },
-    { SUPERSET("KOI8-R"), false,
-      " koi8-r koi8 koi koi8_r cskoi8r " },
-    { SUPERSET("KOI8-U"), false,
-      " koi8-u koi8-ru " },
-    { SUPERSET("KOI8-T"), false,
-      " koi8-t " },
-    { SUPERSET("MACINTOSH"), false,
-      " macintosh mac x-mac-roman csmacintosh " },
-    { SUPERSET("MAC-CYRILLIC"), false,
-      " x-mac-cyrillic x-mac-ukrainian " },
+    { SUPERSET("ISO-8859-16"), false, " iso-8859-16 iso8859-16 latin10 " },
+    { SUPERSET("CP1250"), false, " windows-1250 cp1250 x-cp1250 " },
+    { SUPERSET("CP1251"), false, " windows-1251 cp1251 x-cp1251 win-1251 " },
+    { SUPERSET("CP1253"), false, " windows-1253 cp1253 x-cp1253 " },
+    { SUPERSET("CP1255"), false, " windows-1255 cp1255 x-cp1255 " },
+    { SUPERSET("CP1256"), false, " windows-1256 cp1256 x-cp1256 " },
+    { SUPERSET("CP1257"), false, " windows-1257 cp1257 x-cp1257 " },
+    { SUPERSET("CP1258"), false, " windows-1258 cp1258 x-cp1258 " },
+    { SUPERSET("KOI8-R"), false, " koi8-r koi8 koi koi8_r cskoi8r " },
+    { SUPERSET("KOI8-U"), false, " koi8-u koi8-ru " },
+    { SUPERSET("KOI8-T"), false, " koi8-t " },
+    { SUPERSET("MACINTOSH"), false, " macintosh mac x-mac-roman csmacintosh " },
+    { SUPERSET("MAC-CYRILLIC"), false, " x-mac-cyrillic x-mac-ukrainian " },
     { SUPERSET("MAC-CENTRALEUROPE"), false,
       " x-mac-ce x-mac-centraleurroman " },
-    { SUPERSET("IBM437"), false,
-      " ibm437 cp437 437 " },
-    { SUPERSET("CP850"), false,
-      " ibm850 cp850 850 " },
-    { SUPERSET("CP852"), false,
-      " ibm852 cp852 852 " },
-    { SUPERSET("CP855"), false,
-      " ibm855 cp855 855 " },
-    { SUPERSET("CP857"), false,
-      " ibm857 cp857 857 " },
-    { SUPERSET("CP858"), false,
-      " ibm00858 ibm858 cp858 " },
-    { SUPERSET("CP862"), false,
-      " ibm862 cp862 862 dos-862 " },
-    { SUPERSET("CP866"), false,
-      " ibm866 cp866 866 csibm866 " },
-    { SUPERSET("TCVN"), false,
-      " tcvn tcvn5712-1 x-viet-tcvn5712 " },
-    { SUPERSET("VISCII"), false,
-      " viscii csviscii " },
+    { SUPERSET("IBM437"), false, " ibm437 cp437 437 " },
+    { SUPERSET("CP850"), false, " ibm850 cp850 850 " },
+    { SUPERSET("CP852"), false, " ibm852 cp852 852 " },
+    { SUPERSET("CP855"), false, " ibm855 cp855 855 " },
+    { SUPERSET("CP857"), false, " ibm857 cp857 857 " },
+    { SUPERSET("CP858"), false, " ibm00858 ibm858 cp858 " },
+    { SUPERSET("CP862"), false, " ibm862 cp862 862 dos-862 " },
+    { SUPERSET("CP866"), false, " ibm866 cp866 866 csibm866 " },
+    { SUPERSET("TCVN"), false, " tcvn tcvn5712-1 x-viet-tcvn5712 " },
+    { SUPERSET("VISCII"), false, " viscii csviscii " },
     { SUPERSET("CP932"), false,
       " shift_jis shift-jis sjis x-sjis ms_kanji ms932 windows-31j cp932 "
       "csshiftjis cswindows31j " },
@@ -153,8 +138,7 @@ static const struct charset_row {
       "csgbk csgb18030 " },
     { SUPERSET("BIG5-HKSCS"), false,
       " big5 big5-hkscs cn-big5 csbig5 x-x-big5 cp950 windows-950 " },
-    { SUPERSET("EUC-TW"), false,
-      " euc-tw euctw x-euc-tw cseuctw " },
+    { SUPERSET("EUC-TW"), false, " euc-tw euctw x-euc-tw cseuctw " },
     { SHIFTED(SHIFT_ISO_2022_JP, "ISO-2022-JP-2"), false,
       " iso-2022-jp iso-2022-jp-1 iso-2022-jp-2 csiso2022jp csiso2022jp2 " },
     { SHIFTED(SHIFT_ISO_2022_JP, "ISO-2022-JP-3"), false,
@@ -163,8 +147,7 @@ static const struct charset_row {
       " iso-2022-kr csiso2022kr " },
     { SHIFTED(SHIFT_ISO_2022_CN, "ISO-2022-CN-EXT"), false,
       " iso-2022-cn iso-2022-cn-ext csiso2022cn csiso2022cnext " },
-    { SHIFTED(SHIFT_HZ, "GB18030"), false,
-      " hz-gb-2312 hz hzgb2312 " },
+    { SHIFTED(SHIFT_HZ, "GB18030"), false, " hz-gb-2312 hz hzgb2312 " },
     { SHIFTED(SHIFT_UTF_7, "UTF-7"), false,
       " utf-7 utf7 unicode-1-1-utf-7 csunicode11utf7 csutf7 "
       "x-unicode-2-0-utf-7 " },
@@ -227,8 +210,8 @@ struct charset charset_find(const char *label, struct text bytes)
     struct text trimmed = text_trim(text_of(label));
     const char *name = "utf-8";
     if (trimmed.length == 0) {
-        bool has_mark = begins_with(bytes, "\xFF\xFE", 2)
-                        || begins_with(bytes, "\xFE\xFF", 2);
+        bool has_mark = begins_with(bytes, "\xFF\xFE", 2) ||
+                        begins_with(bytes, "\xFE\xFF", 2);
         trimmed = text_of(has_mark ? "utf-16" : name);
     }
     const struct charset_row *row = find_row(trimmed);
@@ -319,8 +302,8 @@ static const struct escape_row *find_escape(enum charset_shift shift,
 {
     for (size_t i = 0; i < ARRAY_LENGTH(escape_rows); i++) {
         const struct escape_row *row = &escape_rows[i];
-        if (row->shift == shift
-            && begins_with(bytes, row->sequence, strlen(row->sequence))) {
+        if (row->shift == shift &&
+            begins_with(bytes, row->sequence, strlen(row->sequence))) {
             return row;
         }
     }
@@ -330,8 +313,8 @@ static const struct escape_row *find_escape(enum charset_shift shift,
 static char mask_byte(enum shift_state state, char byte)
 {
     bool is_other_in_roman = byte == '\\' || byte == '~';
-    if (state == STATE_OTHER || (byte & 0x80)
-        || (state == STATE_ROMAN && is_other_in_roman)) {
+    if (state == STATE_OTHER || (byte & 0x80) ||
+        (state == STATE_ROMAN && is_other_in_roman)) {
         return MASKED;
     }
     return byte;
@@ -366,8 +349,8 @@ static bool mask_iso_2022(enum charset_shift shift, struct text bytes,
     for (size_t at = 0; at < bytes.length;) {
         char byte = bytes.data[at];
         if (byte == ESCAPE) {
-            size_t length = take_escape(
-                shift, text_slice(bytes, at, bytes.length), &state);
+            size_t length =
+                take_escape(shift, text_slice(bytes, at, bytes.length), &state);
             if (length == 0) {
                 return false;
             }
@@ -377,8 +360,8 @@ static bool mask_iso_2022(enum charset_shift shift, struct text bytes,
         }
         bool is_shift = byte == SHIFT_OUT || byte == SHIFT_IN;
         bool is_line_end = byte == '\r' || byte == '\n';
-        if ((is_shift && shift == SHIFT_ISO_2022_JP)
-            || (is_line_end && state == STATE_OTHER)) {
+        if ((is_shift && shift == SHIFT_ISO_2022_JP) ||
+            (is_line_end && state == STATE_OTHER)) {
             return false;
         }
         if (is_shift) {
@@ -405,8 +388,8 @@ static bool mask_hz(struct text bytes, char *out)
         }
         char next = at + 1 < bytes.length ? bytes.data[at + 1] : '\0';
         bool is_known = is_shifted ? next == '}'
-                                   : next == '{' || next == '~' || next == '\n'
-                                         || next == '\r';
+                                   : next == '{' || next == '~' ||
+                                         next == '\n' || next == '\r';
         if (!is_known) {
             return false;
         }
@@ -637,8 +620,12 @@ static bool shifted_to_utf8(const struct charset *charset, struct text part,
         start = line_from(part, from);
     }
     buffer_append_text(&bytes, text_slice(part, start, from));
-    bool is_valid = convert_span(charset->iconv_name, buffer_text(&bytes),
-                                 text_slice(part, from, to), out);
+    struct text span = text_slice(part, from, to);
+    bool is_valid =
+        convert_span(charset->iconv_name, buffer_text(&bytes), span, out)
+        /* Half-width kana and rows that the plain label does not cover. */
+        || (charset->shift == SHIFT_ISO_2022_JP &&
+            convert_span("ISO-2022-JP-3", buffer_text(&bytes), span, out));
     buffer_free(&bytes);
     return is_valid;
 }
@@ -646,8 +633,8 @@ static bool shifted_to_utf8(const struct charset *charset, struct text part,
 static bool superset_to_utf8(const struct charset *charset, struct text span,
                              struct buffer *out)
 {
-    if (strcmp(charset->iconv_name, "UTF-8") == 0 || !text_has_8bit(span)
-        || !convert_span(charset->iconv_name, TEXT_LITERAL(""), span, out)) {
+    if (strcmp(charset->iconv_name, "UTF-8") == 0 || !text_has_8bit(span) ||
+        !convert_span(charset->iconv_name, TEXT_LITERAL(""), span, out)) {
         buffer_append_text(out, span);
     }
     return true;

@@ -13,14 +13,10 @@ static const struct opt_out {
     const char *name;
     const char *value; /* NULL: with any or none */
 } opt_outs[] = {
-    { "data-baton-no-track", NULL },
-    { "ses:no-track", NULL },
-    { "data-pm-no-track", NULL },
-    { "clicktracking", "off" },
-    { "disable-tracking", "true" },
-    { "data-msys-clicktrack", "0" },
-    { "data-no-track", NULL },
-    { "no-track", NULL },
+    { "data-baton-no-track", NULL }, { "ses:no-track", NULL },
+    { "data-pm-no-track", NULL },    { "clicktracking", "off" },
+    { "disable-tracking", "true" },  { "data-msys-clicktrack", "0" },
+    { "data-no-track", NULL },       { "no-track", NULL },
     { "mc:disable-tracking", NULL },
 };
 #define OPT_OUT_COUNT ARRAY_LENGTH(opt_outs)
@@ -33,8 +29,8 @@ static size_t find_opt_out(struct text document,
                            const struct html_attribute *attribute)
 {
     size_t i = 0;
-    while (i < OPT_OUT_COUNT
-           && !html_attribute_is(document, attribute, opt_outs[i].name)) {
+    while (i < OPT_OUT_COUNT &&
+           !html_attribute_is(document, attribute, opt_outs[i].name)) {
         i++;
     }
     return i;
@@ -61,8 +57,8 @@ static struct html_span cut_of(struct text document,
                                bool follows_unquoted)
 {
     char next = document.data[attribute->to];
-    bool can_join = next == '>' || html_is_space(next)
-                    || (next == '/' && !follows_unquoted);
+    bool can_join = next == '>' || html_is_space(next) ||
+                    (next == '/' && !follows_unquoted);
     size_t from = attribute->from;
     while (can_join && html_is_space(document.data[from - 1])) {
         from--;
@@ -166,26 +162,32 @@ static bool is_blank(struct text text)
     return true;
 }
 
-/* A byte order mark is not text: in UTF-8, or masked (charset.h). */
+/*
+ * What must stay in front of everything: a byte order mark in UTF-8, or at the
+ * start of a mask (charset.h) the mark or shift sequences there. To cut a run
+ * of masked bytes in two is never sound.
+ */
 static size_t mark_length(struct text document)
 {
+    size_t length = 0;
     if (document.length >= 3 && memcmp(document.data, "\xEF\xBB\xBF", 3) == 0) {
         return 3;
     }
-    return document.length >= 1 && document.data[0] == '\x80' ? 1 : 0;
+    while (length < document.length && document.data[length] == '\x80') {
+        length++;
+    }
+    return length;
 }
 
 /* Without a <body> the text begins behind what can only stand in front. */
 static void follow_prologue(struct places *places, struct text document,
                             size_t gap_from, const struct html_token *token)
 {
-    if (!token->raw
-        && !is_blank(text_slice(document, gap_from, token->from))) {
+    if (!token->raw && !is_blank(text_slice(document, gap_from, token->from))) {
         places->is_in_prologue = false;
         return;
     }
-    bool is_tag =
-        token->kind == HTML_START_TAG || token->kind == HTML_END_TAG;
+    bool is_tag = token->kind == HTML_START_TAG || token->kind == HTML_END_TAG;
     uint32_t traits = token->element ? token->element->traits : 0;
     if (is_tag && !(traits & TRAIT_PROLOGUE)) {
         places->is_in_prologue = false;
@@ -213,8 +215,8 @@ static void follow_places(struct places *places,
     } else if (token->kind == HTML_END_TAG && id == NAME_BODY) {
         places->has_bottom = true;
         places->bottom = sound_place(tokenizer, token->from);
-    } else if (token->kind == HTML_END_TAG && id == NAME_HEAD
-               && !places->has_body && tokenizer->foreign_depth == 0) {
+    } else if (token->kind == HTML_END_TAG && id == NAME_HEAD &&
+               !places->has_body && tokenizer->foreign_depth == 0) {
         places->top = token->to;
     }
 }
@@ -237,8 +239,8 @@ void html_scan(struct text document, struct arena *arena,
             continue;
         }
         follow_places(&places, &tokenizer, &token);
-        if (token.element->traits & TRAIT_LINK
-            && token.kind == HTML_START_TAG) {
+        if (token.element->traits & TRAIT_LINK &&
+            token.kind == HTML_START_TAG) {
             take_link(&list, document, &token);
         }
     }

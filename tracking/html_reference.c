@@ -41,8 +41,8 @@ static void append_code_point(struct buffer *out, uint32_t code)
 
 static uint32_t replace_code_point(uint32_t code)
 {
-    if (code == 0 || code > CODE_POINT_MAX
-        || (code >= 0xD800 && code <= 0xDFFF)) {
+    if (code == 0 || code > CODE_POINT_MAX ||
+        (code >= 0xD800 && code <= 0xDFFF)) {
         return REPLACEMENT_CHARACTER;
     }
     if (code >= 0x80 && code < 0xA0 && replacements[code - 0x80] != 0) {
@@ -126,8 +126,8 @@ static const struct entity *find_entity(struct text text, size_t *out_length)
 /* In a value "&copy=1" and "&copyright" are no references. */
 static bool stays_in_attribute(struct text behind, char last)
 {
-    return last != ';' && behind.length > 0
-           && (behind.data[0] == '=' || ascii_is_alnum(behind.data[0]));
+    return last != ';' && behind.length > 0 &&
+           (behind.data[0] == '=' || ascii_is_alnum(behind.data[0]));
 }
 
 static size_t take_name(struct text text, bool is_attribute, struct buffer *out)
@@ -135,10 +135,9 @@ static size_t take_name(struct text text, bool is_attribute, struct buffer *out)
     struct text name = text_slice(text, 1, text.length);
     size_t length = 0;
     const struct entity *entity = find_entity(name, &length);
-    if (!entity
-        || (is_attribute
-            && stays_in_attribute(text_slice(name, length, name.length),
-                                  name.data[length - 1]))) {
+    if (!entity || (is_attribute &&
+                    stays_in_attribute(text_slice(name, length, name.length),
+                                       name.data[length - 1]))) {
         return 0;
     }
     buffer_append_string(out, entity->utf8);

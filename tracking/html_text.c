@@ -45,8 +45,8 @@ static void write_gap(struct writer *writer)
     bool is_first = writer->out->length == writer->start;
     bool is_too_long =
         writer->column + writer->gap + writer->word_columns > COLUMNS_MAX;
-    if (writer->line_ends == 0 && writer->gap > 0 && writer->column > 0
-        && is_too_long && writer->pre_depth == 0) {
+    if (writer->line_ends == 0 && writer->gap > 0 && writer->column > 0 &&
+        is_too_long && writer->pre_depth == 0) {
         writer->line_ends = 1;
         writer->gap = 0;
     }
@@ -106,8 +106,8 @@ static size_t character_length(struct text text)
 {
     unsigned char lead = (unsigned char)text.data[0];
     size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (text.length < length
-        || !text_is_utf8((struct text){ text.data, length })) {
+    if (text.length < length ||
+        !text_is_utf8((struct text){ text.data, length })) {
         return 0;
     }
     return length;
@@ -117,9 +117,9 @@ static size_t character_length(struct text text)
  * preview text is filled up with. */
 static bool is_invisible(struct text character)
 {
-    return text_is(character, "\xE2\x80\x8B")
-           || text_is(character, "\xEF\xBB\xBF")
-           || text_is(character, "\xC2\xAD") || text_is(character, "\xCD\x8F");
+    return text_is(character, "\xE2\x80\x8B") ||
+           text_is(character, "\xEF\xBB\xBF") ||
+           text_is(character, "\xC2\xAD") || text_is(character, "\xCD\x8F");
 }
 
 static void write_character(struct writer *writer, struct text character)
@@ -204,8 +204,8 @@ static bool link_says_url(const struct writer *writer)
     struct text said = text_slice(buffer_text(writer->out),
                                   writer->link_text_from, writer->out->length);
     struct text url = buffer_text(&writer->url);
-    if (text_starts_with_ignoring_case(url, "mailto:")
-        || text_starts_with_ignoring_case(url, "tel:")) {
+    if (text_starts_with_ignoring_case(url, "mailto:") ||
+        text_starts_with_ignoring_case(url, "tel:")) {
         size_t colon = text_find_byte(url, ':');
         url = text_slice(url, colon + 1, text_find_byte(url, '?'));
     }
@@ -217,8 +217,8 @@ static void close_link(struct writer *writer)
 {
     end_word(writer);
     bool has_text = writer->link_has_text;
-    if (!writer->has_link || writer->url.length == 0
-        || (has_text && link_says_url(writer))) {
+    if (!writer->has_link || writer->url.length == 0 ||
+        (has_text && link_says_url(writer))) {
         writer->has_link = false;
         return;
     }
@@ -341,8 +341,8 @@ static void write_token(struct writer *writer, struct text document,
         write_decoded(writer, gap, false);
     }
     if (token->kind == HTML_CDATA) {
-        write_characters(writer, text_slice(document, token->from + 9,
-                                            token->to - 3));
+        write_characters(writer,
+                         text_slice(document, token->from + 9, token->to - 3));
     }
     if (!token->element) {
         return;

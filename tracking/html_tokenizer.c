@@ -21,9 +21,9 @@ enum byte_class {
 };
 
 /* A carriage return is a line feed by the time the standard looks at it. */
-#define SPACE_CLASS                                                      \
-    (BYTE_SPACE | BYTE_ENDS_TAG_NAME | BYTE_ENDS_ATTRIBUTE_NAME          \
-     | BYTE_ENDS_VALUE | BYTE_BETWEEN_ATTRIBUTES)
+#define SPACE_CLASS                                               \
+    (BYTE_SPACE | BYTE_ENDS_TAG_NAME | BYTE_ENDS_ATTRIBUTE_NAME | \
+     BYTE_ENDS_VALUE | BYTE_BETWEEN_ATTRIBUTES)
 
 static const uint8_t byte_classes[256] = {
     ['\t'] = SPACE_CLASS,
@@ -31,8 +31,8 @@ static const uint8_t byte_classes[256] = {
     ['\f'] = SPACE_CLASS,
     ['\r'] = SPACE_CLASS,
     [' '] = SPACE_CLASS,
-    ['/'] = BYTE_ENDS_TAG_NAME | BYTE_ENDS_ATTRIBUTE_NAME
-            | BYTE_BETWEEN_ATTRIBUTES,
+    ['/'] =
+        BYTE_ENDS_TAG_NAME | BYTE_ENDS_ATTRIBUTE_NAME | BYTE_BETWEEN_ATTRIBUTES,
     ['>'] = BYTE_ENDS_TAG_NAME | BYTE_ENDS_ATTRIBUTE_NAME | BYTE_ENDS_VALUE,
     ['='] = BYTE_ENDS_ATTRIBUTE_NAME,
     ['A' ... 'Z'] = BYTE_LETTER,
@@ -68,10 +68,9 @@ ELEMENTS(a, { "a", NAME_A, TRAIT_LINK }, { "area", 0, TRAIT_LINK | VOID },
          { "address", 0, LINE }, { "article", 0, LINE }, { "aside", 0, LINE },
          { "annotation-xml", NAME_ANNOTATION, 0 });
 ELEMENTS(b, { "br", NAME_BR, LEAVES | VOID }, { "b", 0, LEAVES },
-         { "body", NAME_BODY, LEAVES | LINE },
-         { "base", 0, PROLOGUE | VOID }, { "basefont", 0, PROLOGUE | VOID },
-         { "bgsound", 0, PROLOGUE | VOID }, { "big", 0, LEAVES },
-         { "blockquote", 0, LEAVES | PARAGRAPH });
+         { "body", NAME_BODY, LEAVES | LINE }, { "base", 0, PROLOGUE | VOID },
+         { "basefont", 0, PROLOGUE | VOID }, { "bgsound", 0, PROLOGUE | VOID },
+         { "big", 0, LEAVES }, { "blockquote", 0, LEAVES | PARAGRAPH });
 ELEMENTS(c, { "center", 0, LEAVES | LINE }, { "code", 0, LEAVES },
          { "caption", 0, LINE }, { "col", 0, VOID });
 ELEMENTS(d, { "div", 0, LEAVES | LINE }, { "dd", 0, LEAVES | LINE },
@@ -183,8 +182,8 @@ static inline bool take_value(struct text document, size_t at,
     if (data[at] == '"' || data[at] == '\'') {
         out->quote = data[at];
         out->value_from = at + 1;
-        const char *end = memchr(data + at + 1, out->quote,
-                                 document.length - at - 1);
+        const char *end =
+            memchr(data + at + 1, out->quote, document.length - at - 1);
         if (!end) {
             return false;
         }
@@ -221,8 +220,8 @@ static inline enum tag_step step_tag(struct text document, size_t *position,
         return TAG_CLOSED;
     }
     out->from = at++; /* "=" may be the first byte of a name */
-    while (at < document.length
-           && !byte_is(data[at], BYTE_ENDS_ATTRIBUTE_NAME)) {
+    while (at < document.length &&
+           !byte_is(data[at], BYTE_ENDS_ATTRIBUTE_NAME)) {
         at++;
     }
     out->name_to = at;
@@ -234,8 +233,8 @@ static inline enum tag_step step_tag(struct text document, size_t *position,
     while (at < document.length && byte_is(data[at], BYTE_SPACE)) {
         at++;
     }
-    if (at < document.length && data[at] == '='
-        && !take_value(document, at + 1, out)) {
+    if (at < document.length && data[at] == '=' &&
+        !take_value(document, at + 1, out)) {
         return TAG_OPEN;
     }
     *position = out->to;
@@ -246,8 +245,8 @@ bool html_attribute_next(struct text document, size_t *position,
                          struct html_attribute *out_attribute)
 {
     bool is_self_closing;
-    return step_tag(document, position, out_attribute, &is_self_closing)
-           == TAG_ATTRIBUTE;
+    return step_tag(document, position, out_attribute, &is_self_closing) ==
+           TAG_ATTRIBUTE;
 }
 
 bool html_attribute_is(struct text document,
@@ -285,8 +284,8 @@ static bool take_tag(struct html_tokenizer *tokenizer, struct html_token *out,
 {
     struct text document = tokenizer->document;
     size_t at = name + 1;
-    while (at < document.length
-           && !byte_is(document.data[at], BYTE_ENDS_TAG_NAME)) {
+    while (at < document.length &&
+           !byte_is(document.data[at], BYTE_ENDS_TAG_NAME)) {
         at++;
     }
     out->attributes = at;
@@ -310,9 +309,9 @@ static bool take_tag(struct html_tokenizer *tokenizer, struct html_token *out,
 
 static bool is_in_foreign(const struct html_tokenizer *tokenizer)
 {
-    return tokenizer->foreign_depth > 0
-           && tokenizer->foreign[tokenizer->foreign_depth - 1].kind
-                  != FOREIGN_HTML;
+    return tokenizer->foreign_depth > 0 &&
+           tokenizer->foreign[tokenizer->foreign_depth - 1].kind !=
+               FOREIGN_HTML;
 }
 
 static void push_foreign(struct html_tokenizer *tokenizer,
@@ -345,28 +344,27 @@ static bool has_attribute(struct text document, const struct html_token *tag,
 static bool leaves_foreign(struct text document, const struct html_token *tag)
 {
     if (tag->element->id == NAME_FONT) {
-        return has_attribute(document, tag, "color")
-               || has_attribute(document, tag, "face")
-               || has_attribute(document, tag, "size");
+        return has_attribute(document, tag, "color") ||
+               has_attribute(document, tag, "face") ||
+               has_attribute(document, tag, "size");
     }
     return tag->element->traits & TRAIT_LEAVES_FOREIGN;
 }
 
 /* 13.2.6: HTML integration points and MathML text integration points. */
-static bool is_integration_point(struct text document,
-                                 enum html_foreign kind,
+static bool is_integration_point(struct text document, enum html_foreign kind,
                                  const struct html_token *tag)
 {
     if (kind == FOREIGN_SVG) {
         return tag->element->traits & TRAIT_HTML_IN_SVG;
     }
     struct html_attribute encoding;
-    if (tag->element->id == NAME_ANNOTATION
-        && html_attribute_find(document, tag, "encoding", &encoding)) {
-        struct text value = text_slice(document, encoding.value_from,
-                                       encoding.value_to);
-        return text_is_ignoring_case(value, "text/html")
-               || text_is_ignoring_case(value, "application/xhtml+xml");
+    if (tag->element->id == NAME_ANNOTATION &&
+        html_attribute_find(document, tag, "encoding", &encoding)) {
+        struct text value =
+            text_slice(document, encoding.value_from, encoding.value_to);
+        return text_is_ignoring_case(value, "text/html") ||
+               text_is_ignoring_case(value, "application/xhtml+xml");
     }
     return tag->element->traits & TRAIT_HTML_IN_MATH;
 }
@@ -403,8 +401,7 @@ static void follow_html_start(struct html_tokenizer *tokenizer,
         if (tokenizer->foreign_depth == 0) {
             tokenizer->foreign_from = tag->from;
         }
-        push_foreign(tokenizer,
-                     traits & TRAIT_SVG ? FOREIGN_SVG : FOREIGN_MATH,
+        push_foreign(tokenizer, traits & TRAIT_SVG ? FOREIGN_SVG : FOREIGN_MATH,
                      tag->element);
     } else if (traits & TRAIT_RAW_TEXT) {
         tokenizer->raw = tag->element;
@@ -437,9 +434,9 @@ static void follow_end(struct html_tokenizer *tokenizer,
     /* These cannot have been opened inside: they close something around. Head
      * and body are never closed by what stands in them (13.2.6.4.7). */
     uint32_t closing = TRAIT_LEAVES_FOREIGN | TRAIT_LINE | TRAIT_CELL;
-    if (tag->element->traits & closing
-        && !(tag->element->traits & TRAIT_PROLOGUE)
-        && tag->element->id != NAME_BODY) {
+    if (tag->element->traits & closing &&
+        !(tag->element->traits & TRAIT_PROLOGUE) &&
+        tag->element->id != NAME_BODY) {
         leave_foreign(tokenizer);
     }
 }
@@ -447,9 +444,9 @@ static void follow_end(struct html_tokenizer *tokenizer,
 /* Is the current node one of SVG or MathML, so that CDATA sections exist? */
 static bool has_cdata(const struct html_tokenizer *tokenizer)
 {
-    return is_in_foreign(tokenizer)
-           || (tokenizer->foreign_depth > 0
-               && !tokenizer->foreign[tokenizer->foreign_depth - 1].has_html);
+    return is_in_foreign(tokenizer) ||
+           (tokenizer->foreign_depth > 0 &&
+            !tokenizer->foreign[tokenizer->foreign_depth - 1].has_html);
 }
 
 /* --- comments and declarations --- */
@@ -457,8 +454,8 @@ static bool has_cdata(const struct html_tokenizer *tokenizer)
 static bool starts_with(struct text document, size_t at, const char *prefix)
 {
     size_t length = strlen(prefix);
-    return document.length - at >= length
-           && memcmp(document.data + at, prefix, length) == 0;
+    return document.length - at >= length &&
+           memcmp(document.data + at, prefix, length) == 0;
 }
 
 /* Behind the comment whose "<!--" ends at `content`; 0: it has no end.
@@ -471,9 +468,9 @@ static size_t find_comment_end(struct text document, size_t content)
     while (at < end && (at = memchr(at, '>', (size_t)(end - at)))) {
         size_t length = (size_t)(at - begin);
         bool is_end =
-            length == 0 || (length == 1 && begin[0] == '-')
-            || (length >= 2 && at[-1] == '-' && at[-2] == '-')
-            || (length >= 3 && at[-1] == '!' && at[-2] == '-' && at[-3] == '-');
+            length == 0 || (length == 1 && begin[0] == '-') ||
+            (length >= 2 && at[-1] == '-' && at[-2] == '-') ||
+            (length >= 3 && at[-1] == '!' && at[-2] == '-' && at[-3] == '-');
         if (is_end) {
             return (size_t)(at - document.data) + 1;
         }
@@ -485,8 +482,8 @@ static size_t find_comment_end(struct text document, size_t content)
 static size_t find_behind(struct text document, size_t from, const char *end)
 {
     size_t length = strlen(end);
-    const char *found = memmem(document.data + from, document.length - from,
-                               end, length);
+    const char *found =
+        memmem(document.data + from, document.length - from, end, length);
     return found ? (size_t)(found - document.data) + length : 0;
 }
 
@@ -534,17 +531,17 @@ static bool take_declaration(struct html_tokenizer *tokenizer,
 static bool is_end_tag_of(struct text document, size_t at, const char *name)
 {
     size_t length = strlen(name);
-    return document.length - at > length + 2 && document.data[at + 1] == '/'
-           && is_name(document.data + at + 2, length, name)
-           && byte_is(document.data[at + 2 + length], BYTE_ENDS_TAG_NAME);
+    return document.length - at > length + 2 && document.data[at + 1] == '/' &&
+           is_name(document.data + at + 2, length, name) &&
+           byte_is(document.data[at + 2 + length], BYTE_ENDS_TAG_NAME);
 }
 
 /* Offset of the end tag, or the document's length. */
 static size_t find_end_tag(struct text document, size_t from, const char *name)
 {
     for (size_t at = from; at < document.length; at++) {
-        const char *found = memchr(document.data + at, '<',
-                                   document.length - at);
+        const char *found =
+            memchr(document.data + at, '<', document.length - at);
         if (!found) {
             break;
         }
@@ -558,8 +555,9 @@ static size_t find_end_tag(struct text document, size_t from, const char *name)
 
 static bool is_script_name(struct text document, size_t at)
 {
-    return document.length - at > 6 && is_name(document.data + at, 6, "script")
-           && byte_is(document.data[at + 6], BYTE_ENDS_TAG_NAME);
+    return document.length - at > 6 &&
+           is_name(document.data + at, 6, "script") &&
+           byte_is(document.data[at + 6], BYTE_ENDS_TAG_NAME);
 }
 
 /*
@@ -579,8 +577,8 @@ static size_t find_script_end(struct text document, size_t from)
             }
             at = (size_t)(found - data);
         }
-        if (data[at] == '>' && state != PLAIN && data[at - 1] == '-'
-            && data[at - 2] == '-') {
+        if (data[at] == '>' && state != PLAIN && data[at - 1] == '-' &&
+            data[at - 2] == '-') {
             state = PLAIN;
         } else if (data[at] != '<') {
             continue;
@@ -613,8 +611,8 @@ static bool take_raw_text(struct html_tokenizer *tokenizer,
     out->raw = raw;
     out->raw_from = from;
     tokenizer->raw = NULL;
-    if (end < document.length
-        && take_tag(tokenizer, out, HTML_END_TAG, end, end + 2)) {
+    if (end < document.length &&
+        take_tag(tokenizer, out, HTML_END_TAG, end, end + 2)) {
         return true;
     }
     return end_unfinished(tokenizer, out, tokenizer->raw_tag_from);
@@ -660,8 +658,8 @@ bool html_token_next(struct html_tokenizer *tokenizer, struct html_token *out)
         return take_raw_text(tokenizer, out);
     }
     for (size_t at = tokenizer->position; at < document.length; at++) {
-        const char *found = memchr(document.data + at, '<',
-                                   document.length - at);
+        const char *found =
+            memchr(document.data + at, '<', document.length - at);
         if (!found) {
             break;
         }

@@ -41,10 +41,10 @@ bool link_target(struct text href, struct buffer *out_target)
     append_without_breaks(trim_controls(href), out_target);
     struct text target = { out_target->data + before,
                            out_target->length - before };
-    if (target.length > 0
-        && (text_starts_with_ignoring_case(target, "https:")
-            || text_starts_with_ignoring_case(target, "http:"))
-        && !memchr(target.data, '\0', target.length)) {
+    if (target.length > 0 &&
+        (text_starts_with_ignoring_case(target, "https:") ||
+         text_starts_with_ignoring_case(target, "http:")) &&
+        !memchr(target.data, '\0', target.length)) {
         return true;
     }
     out_target->length = before;
@@ -72,8 +72,8 @@ static struct text take_authority(struct text target, size_t *out_end)
 {
     size_t from = text_find_byte(target, ':');
     from += from < target.length ? 1 : 0;
-    while (from < target.length
-           && (target.data[from] == '/' || target.data[from] == '\\')) {
+    while (from < target.length &&
+           (target.data[from] == '/' || target.data[from] == '\\')) {
         from++;
     }
     size_t to = from;
@@ -134,9 +134,8 @@ bool link_is_on(struct text target, const char *tracking_url)
     struct link_parts link = split_target(target);
     struct link_parts ours = split_target(text_of(tracking_url));
     struct text rest = link.path;
-    if (!text_equal_ignoring_case(link.host, ours.host)
-        || !text_equal(link.port, ours.port)
-        || rest.length < ours.path.length) {
+    if (!text_equal_ignoring_case(link.host, ours.host) ||
+        !text_equal(link.port, ours.port) || rest.length < ours.path.length) {
         return false;
     }
     rest.length = ours.path.length;
@@ -147,22 +146,33 @@ bool link_is_on(struct text target, const char *tracking_url)
 
 /* Those with a hyphen are also found with another separator. */
 static const char *const sensitive_words[] = {
-    "reset",    "password-reset", "reset-password", "passwordreset",
-    "resetpassword", "verify",    "verification",   "otp",
-    "one-time", "onetime",        "magic",          "magiclink",
-    "passcode", "2fa",            "mfa",
+    "reset",
+    "password-reset",
+    "reset-password",
+    "passwordreset",
+    "resetpassword",
+    "verify",
+    "verification",
+    "otp",
+    "one-time",
+    "onetime",
+    "magic",
+    "magiclink",
+    "passcode",
+    "2fa",
+    "mfa",
 };
 
 static bool is_separator(char byte)
 {
-    return byte == '/' || byte == '\\' || byte == '-' || byte == '_'
-           || byte == '.';
+    return byte == '/' || byte == '\\' || byte == '-' || byte == '_' ||
+           byte == '.';
 }
 
 static bool is_same_letter(char path, char word)
 {
-    return ascii_lower(path) == ascii_lower(word)
-           || (is_separator(path) && is_separator(word));
+    return ascii_lower(path) == ascii_lower(word) ||
+           (is_separator(path) && is_separator(word));
 }
 
 /* Does the path hold the word, at the start of a segment, as all of it? */
@@ -173,13 +183,13 @@ static bool has_segment(struct text path, struct text word)
             continue;
         }
         size_t i = 0;
-        while (i < word.length
-               && is_same_letter(path.data[from + i], word.data[i])) {
+        while (i < word.length &&
+               is_same_letter(path.data[from + i], word.data[i])) {
             i++;
         }
         size_t end = from + word.length;
-        if (i == word.length
-            && (end == path.length || is_separator(path.data[end]))) {
+        if (i == word.length &&
+            (end == path.length || is_separator(path.data[end]))) {
             return true;
         }
     }
@@ -217,8 +227,9 @@ static bool is_under(struct text host, struct text domain)
         return false;
     }
     size_t from = host.length - domain.length;
-    return text_equal_ignoring_case(text_slice(host, from, host.length), domain)
-           && (from == 0 || host.data[from - 1] == '.');
+    return text_equal_ignoring_case(text_slice(host, from, host.length),
+                                    domain) &&
+           (from == 0 || host.data[from - 1] == '.');
 }
 
 static bool is_chosen(struct text host, const char *domains)
@@ -263,8 +274,7 @@ static size_t fill_macro(struct text text,
     return 0;
 }
 
-static void fill_value(struct text value,
-                       const struct analytics_values *values,
+static void fill_value(struct text value, const struct analytics_values *values,
                        struct buffer *out)
 {
     for (size_t at = 0; at < value.length;) {
@@ -283,8 +293,8 @@ static void append_percent_encoded(struct text value, struct buffer *out)
 {
     for (size_t i = 0; i < value.length; i++) {
         char byte = value.data[i];
-        if (ascii_is_alnum(byte) || byte == '-' || byte == '.' || byte == '_'
-            || byte == '~') {
+        if (ascii_is_alnum(byte) || byte == '-' || byte == '.' || byte == '_' ||
+            byte == '~') {
             buffer_append_byte(out, byte);
         } else {
             buffer_printf(out, "%%%02X", (unsigned)(unsigned char)byte);
@@ -318,8 +328,8 @@ static void list_parameters(const struct policy *policy,
     const struct analytics_parameter parameters[PARAMETER_COUNT] = {
         { "utm_source", policy->utm_source },
         { "utm_medium", policy->utm_medium },
-        { "utm_campaign", has_campaign ? policy->utm_campaign
-                                       : "%%TransactionalGroupName%%" },
+        { "utm_campaign",
+          has_campaign ? policy->utm_campaign : "%%TransactionalGroupName%%" },
         { "utm_content", policy->utm_content },
         { "utm_term", policy->utm_term },
     };
@@ -369,9 +379,8 @@ void link_add_analytics(struct text target, const struct policy *policy,
     append_parameters(policy, recipient, query, &added);
     buffer_append_text(out_target, text_slice(target, 0, parts.fragment_from));
     if (added.length > 0) {
-        bool is_joined =
-            has_query
-            && (query.length == 0 || query.data[query.length - 1] == '&');
+        bool is_joined = has_query && (query.length == 0 ||
+                                       query.data[query.length - 1] == '&');
         if (!has_query) {
             buffer_append_byte(out_target, '?');
         } else if (!is_joined) {
@@ -380,8 +389,8 @@ void link_add_analytics(struct text target, const struct policy *policy,
         buffer_append_text(out_target,
                            text_slice(buffer_text(&added), 1, added.length));
     }
-    buffer_append_text(out_target, text_slice(target, parts.fragment_from,
-                                              target.length));
+    buffer_append_text(out_target,
+                       text_slice(target, parts.fragment_from, target.length));
     buffer_free(&added);
 }
 
@@ -393,8 +402,8 @@ bool link_analytics_is_personal(const struct policy *policy)
         return false;
     }
     for (size_t i = 0; i < PARAMETER_COUNT; i++) {
-        if (parameters[i].value
-            && strcasestr(parameters[i].value, MACRO_RECIPIENT)) {
+        if (parameters[i].value &&
+            strcasestr(parameters[i].value, MACRO_RECIPIENT)) {
             return true;
         }
     }

@@ -9,9 +9,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const labels[] = {
-    "iso-2022-jp", "iso-2022-jp-3", "iso-2022-kr", "iso-2022-cn", "hz",
-    "utf-7",       "utf-16",        "utf-16le",    "utf-32",      "utf-32le",
-    "shift_jis",   "gb18030",       "big5",        "euc-jp",      "windows-1252",
+    "iso-2022-jp", "iso-2022-jp-3", "iso-2022-kr",  "iso-2022-cn",
+    "hz",          "utf-7",         "utf-16",       "utf-16le",
+    "utf-32",      "utf-32le",      "shift_jis",    "gb18030",
+    "big5",        "euc-jp",        "windows-1252",
 };
 
 static void check_superset(const struct charset *charset, struct text part)

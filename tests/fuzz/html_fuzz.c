@@ -46,9 +46,9 @@ static void check_same_links(struct text document,
         const struct html_span *b = &again.links[i].value;
         check(text_equal(text_slice(document, a->from, a->to),
                          text_slice(changed, b->from, b->to)));
-        check(has_opt_outs
-              || found->links[i].opt_out_count == HTML_OPT_OUTS_MAX
-              || !again.links[i].has_opt_out);
+        check(has_opt_outs ||
+              found->links[i].opt_out_count == HTML_OPT_OUTS_MAX ||
+              !again.links[i].has_opt_out);
     }
 }
 
@@ -91,8 +91,8 @@ static void check_references(struct text document)
     buffer_clear(&decoded);
     html_encode(document, &encoded);
     html_decode(buffer_text(&encoded), true, &decoded);
-    check(text_find_byte(document, '\0') < document.length
-          || text_equal(buffer_text(&decoded), document));
+    check(text_find_byte(document, '\0') < document.length ||
+          text_equal(buffer_text(&decoded), document));
     buffer_free(&encoded);
     buffer_free(&decoded);
 }

@@ -23,8 +23,8 @@ static void check_analytics(struct text target, const struct policy *policy,
     check(once.length >= target.length);
     check(memcmp(once.data, target.data, kept) == 0);
     size_t behind = target.length - kept;
-    check(memcmp(once.data + once.length - behind, target.data + kept, behind)
-          == 0);
+    check(memcmp(once.data + once.length - behind, target.data + kept,
+                 behind) == 0);
     buffer_free(&once);
     buffer_free(&twice);
 }

@@ -11,7 +11,10 @@
 #include "core/memory.h"
 #include "tracking/charset.h"
 
-#define OF(literal) { (literal), sizeof(literal) - 1 }
+#define OF(literal)                    \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
+    }
 #define NOTHING OF("")
 
 static const struct label_case {
@@ -35,10 +38,16 @@ static const struct label_case {
     { "hz-gb-2312", NOTHING, CHARSET_SHIFTED, "GB18030" },
     { "unicode-1-1-utf-7", NOTHING, CHARSET_SHIFTED, "UTF-7" },
     { "utf-16", NOTHING, CHARSET_WIDE_2, "UTF-16BE" },
-    { "utf-16", OF("\xFF\xFE" "a\0"), CHARSET_WIDE_2, "UTF-16LE" },
+    { "utf-16",
+      OF("\xFF\xFE"
+         "a\0"),
+      CHARSET_WIDE_2, "UTF-16LE" },
     { "utf-16", OF("\xFE\xFF\0a"), CHARSET_WIDE_2, "UTF-16BE" },
     { "utf-16le", OF("\xFE\xFF\0a"), CHARSET_WIDE_2, "UTF-16LE" },
-    { NULL, OF("\xFF\xFE" "a\0"), CHARSET_WIDE_2, "UTF-16LE" },
+    { NULL,
+      OF("\xFF\xFE"
+         "a\0"),
+      CHARSET_WIDE_2, "UTF-16LE" },
     { "utf-32", OF("\xFF\xFE\0\0"), CHARSET_WIDE_4, "UTF-32LE" },
     { "utf-32", NOTHING, CHARSET_WIDE_4, "UTF-32BE" },
     { "johab", NOTHING, CHARSET_UNKNOWN, NULL },
@@ -143,10 +152,22 @@ static const struct text_case {
     { "euc-kr", OF("|\xB0\xA1|"), "\uAC00" },
     { "iso-2022-jp", OF("|\x1B$B$\"\x1B(B~|"), "\u3042~" },
     { "iso-2022-jp", OF("\x1B(J|~|"), "\u203E" },
+    { "iso-2022-jp", OF("|\x1B(I1\x1B(B|"), "\uFF71" },
     { "iso-2022-jp", OF("|\x1B$B$|"), NULL },
-    { "iso-2022-kr", OF("\x1B$)C\r\n|a\x0E" "0!\x0F" "b|"), "a\uAC00b" },
-    { "iso-2022-kr", OF("|\x0E" "0!\x0F|"), "\uAC00" },
-    { "iso-2022-cn", OF("\x1B$)A|\x0E" "Dc\x0F" "b|"), "\u4F60b" },
+    { "iso-2022-kr",
+      OF("\x1B$)C\r\n|a\x0E"
+         "0!\x0F"
+         "b|"),
+      "a\uAC00b" },
+    { "iso-2022-kr",
+      OF("|\x0E"
+         "0!\x0F|"),
+      "\uAC00" },
+    { "iso-2022-cn",
+      OF("\x1B$)A|\x0E"
+         "Dc\x0F"
+         "b|"),
+      "\u4F60b" },
     { "hz", OF("a|~{Dc~}b~~|"), "\u4F60b~" },
     { "hz", OF("a~{Dc|Dc|~}b"), "\u4F60" },
     { "utf-7", OF("a+AOk-|b+AD0-+-+AOk-|"), "b=+\u00E9" },
@@ -161,8 +182,7 @@ static void spans_become_utf8(void **state)
         const char *data = row->part.data;
         size_t length = row->part.length;
         size_t from = text_find_byte(row->part, '|');
-        size_t to =
-            (size_t)((const char *)memrchr(data, '|', length) - data);
+        size_t to = (size_t)((const char *)memrchr(data, '|', length) - data);
         struct buffer utf8 = { 0 };
         print_message("%s %zu\n", row->label ? row->label : "", i);
         buffer_append_string(&utf8, "=");
@@ -171,8 +191,8 @@ static void spans_become_utf8(void **state)
         buffer_append_text(&part, text_slice(row->part, 0, from));
         buffer_append_text(&part, text_slice(row->part, from + 1, to));
         buffer_append_text(&part, text_slice(row->part, to + 1, length));
-        bool is_valid = charset_to_utf8(&charset, buffer_text(&part), from,
-                                        to - 1, &utf8);
+        bool is_valid =
+            charset_to_utf8(&charset, buffer_text(&part), from, to - 1, &utf8);
         assert_int_equal(is_valid, row->utf8 != NULL);
         assert_string_equal(utf8.data + 1, row->utf8 ? row->utf8 : "");
         buffer_free(&part);

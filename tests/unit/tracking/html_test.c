@@ -183,7 +183,8 @@ static const struct opt_out_case {
     { "<a href=x disable-tracking=false>", NULL },
     { "<a href=x data-msys-clicktrack=1>", NULL },
     { "<a href=x title=no-track no-tracks>", NULL },
-    { "<a href=x no-track no-track no-track no-track no-track no-track no-track "
+    { "<a href=x no-track no-track no-track no-track no-track no-track "
+      "no-track "
       "no-track no-track>",
       "<a href=x no-track>" },
 };
@@ -238,6 +239,8 @@ static const char *const places[] = {
     "</body><body>^$text",
     "\xEF\xBB\xBF<html>^<p>$",
     "\x80<html>^<p>$",
+    "\x80\x80\x80\x80^text$",
+    "\x80\x80\x80\x80\r\n<html>^text$",
     /* nothing may swallow what is put in */
     "^<p>$<!-- open",
     "^text$<!-- open",
@@ -358,7 +361,8 @@ static const struct text_case {
     { "a<br>b<br><br><br>c", "a\r\nb\r\n\r\nc\r\n" },
     { "<ul><li>a<li><p>b</ul>c", "- a\r\n\r\n- b\r\n\r\nc\r\n" },
     { "<tr><td>a<td>b</tr><tr><th>c", "a  b\r\nc\r\n" },
-    { "<title>t</title><style>s</style><script>x</script><!-- c -->a", "a\r\n" },
+    { "<title>t</title><style>s</style><script>x</script><!-- c -->a",
+      "a\r\n" },
     { "see <a href='http://x/?a&amp;b'>this </a>now",
       "see this (http://x/?a&b) now\r\n" },
     { "<a href='http://x/'>http://x/</a>.", "http://x/.\r\n" },
@@ -371,13 +375,14 @@ static const struct text_case {
       "a (http://x/)b (http://y/)\r\n" },
     { "a<hr>b", "a\r\n----\r\nb\r\n" },
     { "<pre>a\n  b\n\n\n\nc</pre>", "a\r\n  b\r\n\r\nc\r\n" },
-    { "<textarea>a&lt;b</textarea><xmp>a&lt;b</xmp>",
-      "a<b\r\n\r\na&lt;b\r\n" },
-    { "a&nbsp;&nbsp;b&shy;c&#8203;\xFF" "d", "a bc\uFFFDd\r\n" },
+    { "<textarea>a&lt;b</textarea><xmp>a&lt;b</xmp>", "a<b\r\n\r\na&lt;b\r\n" },
+    { "a&nbsp;&nbsp;b&shy;c&#8203;\xFF"
+      "d",
+      "a bc\uFFFDd\r\n" },
     { TEN TEN TEN TEN TEN TEN TEN " 1 2",
       TEN TEN TEN TEN TEN TEN TEN " 1\r\n2\r\n" },
-    { TEN TEN TEN TEN TEN TEN TEN TEN " 1", TEN TEN TEN TEN TEN TEN TEN TEN
-      "\r\n1\r\n" },
+    { TEN TEN TEN TEN TEN TEN TEN TEN " 1",
+      TEN TEN TEN TEN TEN TEN TEN TEN "\r\n1\r\n" },
     { "<textarea>open", "open\r\n" },
     { "<script>open", "" },
 };
@@ -483,10 +488,9 @@ static void list_expected(struct text rows, const char *file,
             text_split(&row, '\t', &fields[i]);
         }
         fields[4] = row;
-        bool is_anchor =
-            text_is(fields[2], "a") || text_is(fields[2], "area");
-        if (text_is(fields[0], file) && is_anchor
-            && (text_is(fields[3], "http") || text_is(fields[3], "https"))) {
+        bool is_anchor = text_is(fields[2], "a") || text_is(fields[2], "area");
+        if (text_is(fields[0], file) && is_anchor &&
+            (text_is(fields[3], "http") || text_is(fields[3], "https"))) {
             buffer_append_text(out, fields[4]);
             buffer_append_byte(out, '\n');
         }
@@ -510,9 +514,9 @@ static size_t compare_folder(const char *index, struct arena *arena)
         list_file(files.gl_pathv[i], arena, &found);
         if (strstr(name, ".utf-")) {
             /* One document in several charsets, not in links.tsv. */
-            char *sibling = arena_printf(
-                arena, "%.*s/%.*s.utf-8.html", (int)folder_length, index,
-                (int)(strstr(name, ".utf-") - name), name);
+            char *sibling =
+                arena_printf(arena, "%.*s/%.*s.utf-8.html", (int)folder_length,
+                             index, (int)(strstr(name, ".utf-") - name), name);
             list_file(sibling, arena, &expected);
         } else {
             list_expected(buffer_text(&rows), name, &expected);

@@ -9,7 +9,10 @@
 #include "core/memory.h"
 #include "tracking/link.h"
 
-#define OF(literal) { (literal), sizeof(literal) - 1 }
+#define OF(literal)                    \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
+    }
 
 static const struct target_case {
     struct text href;
@@ -23,8 +26,10 @@ static const struct target_case {
     { OF("http:foo"), "http:foo" },
     { OF("http:"), "http:" },
     { OF("https:\\\\x\\y"), "https:\\\\x\\y" },
-    { OF("https://b\xC3\xBC" "cher.example/\xC3\xA9"),
-      "https://b\xC3\xBC" "cher.example/\xC3\xA9" },
+    { OF("https://b\xC3\xBC"
+         "cher.example/\xC3\xA9"),
+      "https://b\xC3\xBC"
+      "cher.example/\xC3\xA9" },
     { OF("http://x/\x7F\x1F"), "http://x/\x7F" },
     { OF("http://x/\x80\xFF"), "http://x/\x80\xFF" },
     { OF("http://x/\0y"), NULL },
@@ -150,9 +155,11 @@ static const struct analytics_case {
       "http://x/?a=1&b&utm_source=mail&utm_campaign=spring#f" },
     { "*", "http://x/?#f", "http://x/?utm_source=mail&utm_campaign=spring#f" },
     { "*", "http://x/?a&", "http://x/?a&utm_source=mail&utm_campaign=spring" },
-    { "*", "http://x/#f?a", "http://x/?utm_source=mail&utm_campaign=spring#f?a" },
-    { "*", "http://x/?utm_source=own", "http://x/?utm_source=own&"
-                                       "utm_campaign=spring" },
+    { "*", "http://x/#f?a",
+      "http://x/?utm_source=mail&utm_campaign=spring#f?a" },
+    { "*", "http://x/?utm_source=own",
+      "http://x/?utm_source=own&"
+      "utm_campaign=spring" },
     { "*", "http://x/?UTM_Campaign&a=utm_source=",
       "http://x/?UTM_Campaign&a=utm_source=&utm_source=mail" },
     { "*", "http://x/?utm_campaign=&utm_source=", NULL },
@@ -183,8 +190,8 @@ static void analytics_are_added(void **state)
                                  .group_name = "" };
         struct buffer result = { 0 };
         link_add_analytics(text_of(row->target), &policy, "a@b", &result);
-        assert_string_equal(result.data, row->result ? row->result
-                                                     : row->target);
+        assert_string_equal(result.data,
+                            row->result ? row->result : row->target);
         buffer_free(&result);
         assert_false(link_analytics_is_personal(&policy));
     }
@@ -215,7 +222,8 @@ static void macros_are_filled(void **state)
     policy.analytics = "";
     assert_false(link_analytics_is_personal(&policy));
     /* Without a group there is no campaign, without a recipient no address. */
-    policy = (struct policy){ .analytics = "*", .utm_medium = "mail",
+    policy = (struct policy){ .analytics = "*",
+                              .utm_medium = "mail",
                               .utm_content = "%%EmailAddress%%",
                               .group_name = "" };
     link_add_analytics(TEXT_LITERAL("http://x/"), &policy, NULL, &result);
