@@ -6,10 +6,10 @@ nginx `return 302`, which stores nothing; one core each, in one sitting.
     tests/bench/click_bench.py [ROUNDS] [SECONDS]          (5 5)
 
 Server on the first core, the asking program and PostgreSQL on the others. Two
-ways of asking: 64 connections that are kept (wrk), and a connection for each
-request (ab, 64 at a time). Rounds alternate; medians and the ratio are printed.
-The clicks are those of 1,000 deliveries with 10 links each. Baton reads as
-Baton asks: at the end the ledger must hold every click that was answered.
+ways of asking, with 64 connections at a time: kept, or one for each request.
+Rounds alternate; medians and their ratio are printed. The clicks are those of
+people: a link each of 50,000 deliveries, one after the other. At the end the
+ledger must hold every click that was answered.
 BATON_BINARY names another program than build/release/baton.
 """
 
@@ -30,12 +30,11 @@ from postgres import Postgres  # noqa: E402
 from tokens import Tokens  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
-DELIVERIES = 1000
-LINKS = 10
+DELIVERIES = 50000
 CONNECTIONS = 64
+BROWSER = ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 "
+           "Firefox/145.0")
 TARGET = "https://shop.example/orders/{}?item={}"
-# Enough that ab runs for about as long as wrk.
-REQUESTS_PER_SECOND = 4000
 GOALS = {"kept": (0.3, 0.6), "each": (0.8, 1.0)}
 
 
@@ -72,10 +71,9 @@ class BatonClicks:
             run("taskset", "-a", "-c", "-p", others, str(process))
         deliveries = self.make_deliveries(account)
         tokens = Tokens(self.baton.sql)
-        self.paths = ["/c/" + tokens.click(account, delivery, link,
-                                           TARGET.format(delivery, link))
-                      for delivery in deliveries
-                      for link in range(1, LINKS + 1)]
+        self.paths = ["/c/" + tokens.click(account, delivery, 1,
+                                           TARGET.format(delivery, 1))
+                      for delivery in deliveries]
 
     def make_deliveries(self, account):
         """Rows as they stand after delivery, with ids of this moment."""
@@ -110,9 +108,8 @@ class BatonClicks:
 class Nginx:
     name = "nginx"
 
-    def __init__(self, folder, core, paths):
+    def __init__(self, folder, core):
         self.port = free_port()
-        self.paths = paths
         self.answered = 0
         config = os.path.join(folder, "nginx.conf")
         with open(config, "w", encoding="utf-8") as file:
@@ -154,18 +151,20 @@ http {{
         self.process.wait()
 
 
-def write_script(folder, paths):
-    """wrk asks for one after the other; each of its threads begins elsewhere."""
+def write_script(folder, paths, way):
+    """wrk asks for one after the other, and goes on where it ended before."""
     with open(os.path.join(folder, "paths"), "w", encoding="ascii") as file:
         file.write("\n".join(paths) + "\n")
-    script = os.path.join(folder, "clicks.lua")
+    script = os.path.join(folder, way + ".lua")
+    close = '["Connection"] = "close", ' if way == "each" else ""
     with open(script, "w", encoding="ascii") as file:
         file.write(f"""
 local requests, count, at = {{}}, 0, 0
 function init(arguments)
+    local fields = {{ {close}["User-Agent"] = "{BROWSER}" }}
     for path in io.lines("{folder}/paths") do
         count = count + 1
-        requests[count] = wrk.format("GET", path)
+        requests[count] = wrk.format("GET", path, fields)
     end
     math.randomseed(os.time())
     at = math.random(count)
@@ -178,7 +177,7 @@ end
     return script
 
 
-def ask_kept(server, script, seconds, others):
+def ask(server, script, seconds, others):
     output = run("taskset", "-c", others, "wrk", "-t", "1", "-c",
                  str(CONNECTIONS), "-d", f"{seconds}s", "-s", script,
                  f"http://127.0.0.1:{server.port}")
@@ -186,17 +185,6 @@ def ask_kept(server, script, seconds, others):
         raise SystemExit(f"{server.name}:\n{output}")
     server.answered += int(re.search(r"(\d+) requests in", output)[1])
     return float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
-
-
-def ask_each(server, path, seconds, others):
-    count = seconds * REQUESTS_PER_SECOND
-    output = run("taskset", "-c", others, "ab", "-q", "-n", str(count), "-c",
-                 str(CONNECTIONS), f"http://127.0.0.1:{server.port}{path}")
-    failed = int(re.search(r"Failed requests:\s+(\d+)", output)[1])
-    if failed or f"Non-2xx responses:      {count}" not in output:
-        raise SystemExit(f"{server.name}:\n{output}")
-    server.answered += count
-    return float(re.search(r"Requests per second:\s+([\d.]+)", output)[1])
 
 
 def print_table(results):
@@ -224,14 +212,13 @@ def main():
     try:
         servers.append(BatonClicks())
         servers[0].start(core, others)
-        servers.append(Nginx(folder, core, servers[0].paths))
-        script = write_script(folder, servers[0].paths)
+        servers.append(Nginx(folder, core))
+        scripts = {way: write_script(folder, servers[0].paths, way)
+                   for way in GOALS}
         for number in range(rounds):
             for server in servers:
-                path = server.paths[number * LINKS]
-                for way, value in (
-                        ("kept", ask_kept(server, script, seconds, others)),
-                        ("each", ask_each(server, path, seconds, others))):
+                for way, script in scripts.items():
+                    value = ask(server, script, seconds, others)
                     results.setdefault((server.name, way), []).append(value)
                     print(f"round {number + 1}: {server.name:6}{way:6}"
                           f"{value:>8.0f}/s", flush=True)
