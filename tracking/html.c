@@ -47,6 +47,18 @@ static enum opt_out_verdict judge_opt_out(struct text document,
                : OPT_OUT_NOT_MEANT;
 }
 
+/* Not in front of a name that begins with "=": what was a name without value
+ * in front would take it for one. */
+static bool can_cut(struct text document,
+                    const struct html_attribute *attribute)
+{
+    size_t at = attribute->to;
+    while (html_is_space(document.data[at])) {
+        at++; /* a tag ends with ">" */
+    }
+    return document.data[at] != '=';
+}
+
 /*
  * What can be cut out. The white space in front stays where it is still needed:
  * behind it follows a name at once (a="b"href=x), or a "/" that an unquoted
@@ -101,7 +113,6 @@ static void keep_opt_outs(struct html_link *link, struct arena *arena,
         memcpy(kept, cuts, count * sizeof(*kept));
         link->opt_outs = kept;
         link->opt_out_count = count;
-        link->has_opt_out = true;
     }
 }
 
@@ -121,11 +132,11 @@ static void take_link(struct link_list *list, struct text document,
         if (i < OPT_OUT_COUNT && verdicts[i] == OPT_OUT_UNSAID) {
             verdicts[i] = judge_opt_out(document, &opt_outs[i], &attribute);
         }
-        if (i < OPT_OUT_COUNT && verdicts[i] == OPT_OUT_MEANT) {
-            if (cut_count < HTML_OPT_OUTS_MAX) {
-                cuts[cut_count++] =
-                    cut_of(document, &attribute, follows_unquoted);
-            }
+        bool is_meant = i < OPT_OUT_COUNT && verdicts[i] == OPT_OUT_MEANT;
+        link.has_opt_out |= is_meant;
+        if (is_meant && cut_count < HTML_OPT_OUTS_MAX &&
+            can_cut(document, &attribute)) {
+            cuts[cut_count++] = cut_of(document, &attribute, follows_unquoted);
             continue;
         }
         follows_unquoted = attribute.has_value && !attribute.quote;

@@ -33,7 +33,8 @@ struct html_link {
     bool is_quoted;
     bool has_opt_out;
     /* The opt-out attributes (H5), in order, in the arena, each with the white
-     * space in front of it if it can go: cut out, they leave a sound tag. */
+     * space in front of it if it can go: cut out, they leave a sound tag. One
+     * that cannot be is not among them. */
     const struct html_span *opt_outs;
     size_t opt_out_count;
 };
