@@ -315,3 +315,173 @@ RETURN nullif(
              FROM unnest(p_links_at) WITH ORDINALITY AS new (at, place)
              WHERE new.at IS NOT NULL
              ORDER BY place), '{}');
+
+-- Make the verdicts of a delivery's hits between two instants anew: by what each
+-- says of itself, and whether it is of a burst. What was judged by more than is
+-- kept (a prefetch, a user agent that privacy forgets) stays. Returns how many
+-- changed.
+CREATE FUNCTION baton.judge_hits(p_account bigint, p_delivery bigint,
+                                 p_from timestamptz, p_to timestamptz)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_count bigint;
+BEGIN
+    WITH neighbour AS (
+        SELECT occurred_at, lag(occurred_at) OVER own AS before,
+               lead(occurred_at) OVER own AS after
+        FROM baton.clicks_between(p_account, p_delivery,
+                                  p_from - interval '1 s',
+                                  p_to + interval '1 s')
+        WINDOW own AS (PARTITION BY link_number ORDER BY occurred_at)
+    ), edge AS (
+        SELECT occurred_at AS at, 0 AS place,
+               CASE WHEN before >= occurred_at - interval '1 s' THEN 0
+               ELSE 1 END AS step
+        FROM neighbour
+        UNION ALL
+        SELECT occurred_at + interval '1 s', 1, -1
+        FROM neighbour
+        WHERE after IS NULL OR after > occurred_at + interval '1 s'
+    ), swept AS (
+        SELECT at, place, sum(step) OVER (ORDER BY at, place) AS link_count
+        FROM edge
+    ), burst AS (
+        SELECT at
+        FROM (SELECT at, place,
+                     min(at) FILTER (WHERE place = 0 AND link_count >= 4)
+                         OVER (ORDER BY at DESC) AS ended_at
+              FROM swept) AS click
+        WHERE place = 0 AND ended_at <= at + interval '1 s'
+    ), hit AS (
+        SELECT event_id,
+               CASE WHEN user_agent IS NOT NULL
+                    THEN coalesce(baton.hit_verdict(user_agent, client_address),
+                                  CASE WHEN verdict_reason = 'prefetch'
+                                  THEN 'prefetch' END)
+                    WHEN NOT detail ? 'burst' THEN verdict_reason END AS reason,
+               kind = 'clicked'
+                   AND (occurred_at IN (SELECT at FROM burst)) IS TRUE
+                   AS is_near
+        FROM baton.event
+        WHERE account_id = p_account
+          AND delivery_id = p_delivery
+          AND kind IN ('opened', 'clicked')
+          AND occurred_at >= p_from
+          AND occurred_at < p_to
+          AND event_id >= baton.id_lowest_at(p_from - interval '1 hour')
+          AND event_id < baton.id_lowest_at(p_to + interval '1 hour')
+    ), judged AS (
+        SELECT event_id, reason IS NULL AND is_near AS is_burst,
+               CASE WHEN reason IS NULL AND is_near THEN 'scanner'
+               ELSE reason END AS reason
+        FROM hit
+    )
+    UPDATE baton.event
+    SET verdict = CASE WHEN reason IS NULL THEN 'human' ELSE 'machine' END,
+        verdict_reason = reason,
+        detail = CASE WHEN is_burst THEN event.detail || '{"burst": true}'
+                 ELSE event.detail - 'burst' END
+    FROM judged
+    WHERE event.account_id = p_account
+      AND event.event_id = judged.event_id
+      AND (event.verdict_reason IS DISTINCT FROM reason
+           OR event.detail ? 'burst' <> is_burst);
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    RETURN v_count;
+END;
+$$;
+
+-- Make what is counted of a delivery's humans anew from its events, in the
+-- delivery and in the counters.
+CREATE FUNCTION baton.recount_humans(p_account bigint, p_delivery bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_old baton.delivery;
+    v_new record;
+BEGIN
+    SELECT * INTO v_old
+    FROM baton.delivery
+    WHERE account_id = p_account AND delivery_id = p_delivery;
+    SELECT coalesce(sum(opens), 0) AS open_count, min(open_at) AS opened_at,
+           coalesce(sum(clicks), 0) AS click_count,
+           array_agg(link_number ORDER BY link_number)
+               FILTER (WHERE clicks > 0) AS links,
+           array_agg(click_at ORDER BY link_number)
+               FILTER (WHERE clicks > 0) AS links_at
+    INTO v_new
+    FROM (SELECT link_number,
+                 count(*) FILTER (WHERE kind = 'opened') AS opens,
+                 min(occurred_at) FILTER (WHERE kind = 'opened') AS open_at,
+                 count(*) FILTER (WHERE kind = 'clicked') AS clicks,
+                 min(occurred_at) FILTER (WHERE kind = 'clicked') AS click_at
+          FROM baton.event
+          WHERE account_id = p_account
+            AND message_id = v_old.message_id
+            AND delivery_id = p_delivery
+            AND kind IN ('opened', 'clicked')
+            AND verdict = 'human'
+          GROUP BY link_number) AS link;
+    INSERT INTO baton.counter (account_id, group_id, hour, shard, opens_human,
+                               clicks_human)
+    SELECT p_account, v_old.group_id, date_trunc('hour', at, 'UTC'),
+           baton.counter_shard(baton.make_id(), 5), sum(opens), sum(clicks)
+    FROM (SELECT v_old.first_human_opened_at AS at, -1 AS opens, 0 AS clicks
+          UNION ALL
+          SELECT v_new.opened_at, 1, 0
+          UNION ALL
+          SELECT old.at, 0, -1 FROM unnest(v_old.human_clicked_at) AS old (at)
+          UNION ALL
+          SELECT new.at, 0, 1 FROM unnest(v_new.links_at) AS new (at)) AS step
+    WHERE at IS NOT NULL
+    GROUP BY 1, 2, 3, 4
+    HAVING sum(opens) <> 0 OR sum(clicks) <> 0
+    ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
+    SET opens_human = counter.opens_human + EXCLUDED.opens_human,
+        clicks_human = counter.clicks_human + EXCLUDED.clicks_human;
+    UPDATE baton.delivery
+    SET human_open_count = v_new.open_count,
+        first_human_opened_at = v_new.opened_at,
+        human_click_count = v_new.click_count,
+        human_clicked_links = v_new.links,
+        human_clicked_at = v_new.links_at
+    WHERE account_id = p_account AND delivery_id = p_delivery;
+END;
+$$;
+
+-- Make the verdicts of stored hits anew, after the patterns of hit_verdict
+-- changed or to see that they are right, and correct whatever counts by them.
+-- Events of which the delivery is not there any more are passed over. Returns
+-- how many verdicts changed.
+CREATE FUNCTION baton.recompute_verdicts(p_account bigint, p_from timestamptz,
+                                         p_to timestamptz)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_delivery bigint;
+    v_count bigint;
+    v_changes bigint := 0;
+BEGIN
+    FOR v_delivery IN
+        SELECT DISTINCT delivery_id
+        FROM baton.event
+        WHERE account_id = p_account
+          AND kind IN ('opened', 'clicked')
+          AND message_id IS NOT NULL
+          AND occurred_at >= p_from
+          AND occurred_at < p_to
+          AND event_id >= baton.id_lowest_at(p_from - interval '1 hour')
+          AND event_id < baton.id_lowest_at(p_to + interval '1 hour')
+        ORDER BY delivery_id
+    LOOP
+        PERFORM FROM baton.delivery
+        WHERE account_id = p_account AND delivery_id = v_delivery
+        FOR NO KEY UPDATE;
+        CONTINUE WHEN NOT FOUND;
+        v_count := baton.judge_hits(p_account, v_delivery, p_from, p_to);
+        IF v_count > 0 THEN
+            PERFORM baton.recount_humans(p_account, v_delivery);
+        END IF;
+        v_changes := v_changes + v_count;
+    END LOOP;
+    RETURN v_changes;
+END;
+$$;

@@ -7,6 +7,11 @@
 -- links, in the hour of the earliest; when an earlier one comes late they move.
 -- Hits of a delivery that is not there (any more) are only stored and counted;
 -- anonymous ones only counted.
+--
+-- Conditions of the form (… IN (SELECT …)) IS TRUE are answered by a hash table;
+-- without IS TRUE they would become joins, and no index helps these. Rows that
+-- are there are changed by ON CONFLICT, which finds each by its key whatever
+-- PostgreSQL believes of the size of the table.
 -- Parameters, one element a hit:
 --   $1 account_id bigint[]
 --   $2 event_id bigint[]
@@ -37,9 +42,11 @@ WITH given AS MATERIALIZED (
         FROM baton.delivery
         WHERE delivery.account_id = given.account_id
           AND delivery.delivery_id = given.delivery_id
+          AND delivery.delivery_id BETWEEN $12::bigint AND $13::bigint
         LIMIT 1
     ) AS d ON true
 ), suspect AS MATERIALIZED (
+    -- Only these can have a burst: four links were ever followed.
     SELECT account_id, delivery_id, min(event_id) AS event_id,
            min(occurred_at) AS began_at, max(occurred_at) AS ended_at,
            max(clicked_links) AS clicked_links, max(clicked_at) AS clicked_at,
@@ -52,15 +59,19 @@ WITH given AS MATERIALIZED (
                FILTER (WHERE link <> ALL (coalesce(clicked_links, '{}')))
            + coalesce(cardinality(max(clicked_links)), 0) >= 4
 ), near AS MATERIALIZED (
-    SELECT account_id, delivery_id, event_id, occurred_at, link,
-           false AS is_stored, false AS is_human
+    SELECT account_id, delivery_id, group_id, event_id, occurred_at, link,
+           false AS is_stored, false AS is_human, clicked_links, clicked_at,
+           human_clicked_links, human_clicked_at, event_id AS cause_id
     FROM given
     WHERE kind = 'clicked'
-      AND (account_id, delivery_id) IN (SELECT account_id, delivery_id
-                                        FROM suspect)
+      AND ((account_id, delivery_id) IN (SELECT account_id, delivery_id
+                                         FROM suspect)) IS TRUE
     UNION ALL
-    SELECT suspect.account_id, suspect.delivery_id, e.event_id, e.occurred_at,
-           e.link_number, true, e.verdict = 'human'
+    SELECT suspect.account_id, suspect.delivery_id, suspect.group_id,
+           e.event_id, e.occurred_at, e.link_number, true, e.verdict = 'human',
+           suspect.clicked_links, suspect.clicked_at,
+           suspect.human_clicked_links, suspect.human_clicked_at,
+           suspect.event_id
     FROM suspect
     CROSS JOIN LATERAL (
         SELECT *
@@ -120,18 +131,18 @@ WITH given AS MATERIALIZED (
     FROM judged
     WHERE delivery_id IS NOT NULL
 ), remark AS MATERIALIZED (
-    SELECT account_id, delivery_id, event_id, occurred_at, link
+    SELECT *
     FROM near
     WHERE is_stored AND is_human
-      AND (account_id, delivery_id, occurred_at) IN
-          (SELECT account_id, delivery_id, at FROM burst)
+      AND ((account_id, delivery_id, occurred_at) IN
+           (SELECT account_id, delivery_id, at FROM burst)) IS TRUE
 ), remarked AS (
-    UPDATE baton.event
+    INSERT INTO baton.event (account_id, event_id, occurred_at, kind)
+    SELECT account_id, event_id, occurred_at, 'clicked'
+    FROM remark
+    ON CONFLICT (account_id, event_id) DO UPDATE
     SET verdict = 'machine', verdict_reason = 'scanner',
         detail = event.detail || '{"burst": true}'
-    FROM remark
-    WHERE event.account_id = remark.account_id
-      AND event.event_id = remark.event_id
 ), click AS (
     SELECT account_id, delivery_id, group_id, link, event_id, occurred_at,
            verdict, NULL::timestamptz AS gone_at, clicked_links, clicked_at,
@@ -139,12 +150,10 @@ WITH given AS MATERIALIZED (
     FROM judged
     WHERE kind = 'clicked' AND message_id IS NOT NULL
     UNION ALL
-    SELECT remark.account_id, remark.delivery_id, suspect.group_id, remark.link,
-           suspect.event_id, NULL, NULL, remark.occurred_at,
-           suspect.clicked_links, suspect.clicked_at,
-           suspect.human_clicked_links, suspect.human_clicked_at
+    SELECT account_id, delivery_id, group_id, link, cause_id, NULL, NULL,
+           occurred_at, clicked_links, clicked_at, human_clicked_links,
+           human_clicked_at
     FROM remark
-    JOIN suspect USING (account_id, delivery_id)
 ), link AS MATERIALIZED (
     SELECT account_id, delivery_id, group_id, link, event_id, old_at,
            old_human_at, click_count, human_click_count, first_at,
@@ -210,38 +219,53 @@ WITH given AS MATERIALIZED (
           FROM link) AS part
     GROUP BY account_id, delivery_id
 ), updated AS (
-    UPDATE baton.delivery
-    SET open_count = delivery.open_count + change.open_count,
-        human_open_count = delivery.human_open_count + change.human_open_count,
-        first_opened_at = coalesce(change.opened_at, delivery.first_opened_at),
-        first_human_opened_at = coalesce(change.human_opened_at,
-                                         delivery.first_human_opened_at),
-        click_count = delivery.click_count + change.click_count,
-        human_click_count = delivery.human_click_count
-                            + change.human_click_count,
-        first_clicked_at = least(delivery.first_clicked_at, change.clicked_at),
-        clicked_links =
-            CASE WHEN change.links IS NULL THEN delivery.clicked_links
-            ELSE baton.merge_links(delivery.clicked_links, change.links,
-                                   change.links_at) END,
-        clicked_at =
-            CASE WHEN change.links IS NULL THEN delivery.clicked_at
-            ELSE baton.merge_instants(delivery.clicked_links,
-                                      delivery.clicked_at, change.links,
-                                      change.links_at) END,
-        human_clicked_links =
-            CASE WHEN change.links IS NULL THEN delivery.human_clicked_links
-            ELSE baton.merge_links(delivery.human_clicked_links, change.links,
-                                   change.links_human_at) END,
-        human_clicked_at =
-            CASE WHEN change.links IS NULL THEN delivery.human_clicked_at
-            ELSE baton.merge_instants(delivery.human_clicked_links,
-                                      delivery.human_clicked_at, change.links,
-                                      change.links_human_at) END
+    INSERT INTO baton.delivery (
+        account_id, delivery_id, message_id, recipient, domain, notify, state,
+        open_count, human_open_count, first_opened_at, first_human_opened_at,
+        click_count, human_click_count, first_clicked_at, clicked_links,
+        clicked_at, human_clicked_at)
+    SELECT account_id, delivery_id, 0, '', '', 0, '', open_count,
+           human_open_count, opened_at, human_opened_at, click_count,
+           human_click_count, clicked_at, links, links_at, links_human_at
     FROM change
-    WHERE delivery.account_id = change.account_id
-      AND delivery.delivery_id = change.delivery_id
-      AND delivery.delivery_id BETWEEN $12::bigint AND $13::bigint
+    ON CONFLICT (account_id, delivery_id) DO UPDATE
+    SET open_count = delivery.open_count + EXCLUDED.open_count,
+        human_open_count = delivery.human_open_count
+                           + EXCLUDED.human_open_count,
+        first_opened_at = coalesce(EXCLUDED.first_opened_at,
+                                   delivery.first_opened_at),
+        first_human_opened_at = coalesce(EXCLUDED.first_human_opened_at,
+                                         delivery.first_human_opened_at),
+        click_count = delivery.click_count + EXCLUDED.click_count,
+        human_click_count = delivery.human_click_count
+                            + EXCLUDED.human_click_count,
+        first_clicked_at = least(delivery.first_clicked_at,
+                                 EXCLUDED.first_clicked_at),
+        clicked_links =
+            CASE WHEN EXCLUDED.clicked_links IS NULL
+            THEN delivery.clicked_links
+            ELSE baton.merge_links(delivery.clicked_links,
+                                   EXCLUDED.clicked_links,
+                                   EXCLUDED.clicked_at) END,
+        clicked_at =
+            CASE WHEN EXCLUDED.clicked_links IS NULL THEN delivery.clicked_at
+            ELSE baton.merge_instants(delivery.clicked_links,
+                                      delivery.clicked_at,
+                                      EXCLUDED.clicked_links,
+                                      EXCLUDED.clicked_at) END,
+        human_clicked_links =
+            CASE WHEN EXCLUDED.clicked_links IS NULL
+            THEN delivery.human_clicked_links
+            ELSE baton.merge_links(delivery.human_clicked_links,
+                                   EXCLUDED.clicked_links,
+                                   EXCLUDED.human_clicked_at) END,
+        human_clicked_at =
+            CASE WHEN EXCLUDED.clicked_links IS NULL
+            THEN delivery.human_clicked_at
+            ELSE baton.merge_instants(delivery.human_clicked_links,
+                                      delivery.human_clicked_at,
+                                      EXCLUDED.clicked_links,
+                                      EXCLUDED.human_clicked_at) END
 )
 INSERT INTO baton.counter (
     account_id, group_id, hour, shard, opens, opens_unique, opens_human, clicks,
