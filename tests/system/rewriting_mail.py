@@ -4,7 +4,6 @@ a few connections; and links to be followed, thousands over a few connections.""
 
 import binascii
 import queue
-import random
 import re
 import socket
 import threading

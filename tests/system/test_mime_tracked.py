@@ -11,11 +11,11 @@ import pytest
 
 import oracle
 import rewriting_mail as mail
+import rewriting_oracle
 from conftest import close_all
 from rewriting_oracle import (Difference, check_links, compare_bytes,
-                              compare_documents, compare_quoted_printable,
-                              decode_body, read_html, require, split_message,
-                              target_of)
+                              compare_documents, decode_body, read_html, require,
+                              split_message, target_of)
 from sink import Sink
 from test_corpus import CORPORA, MISSING, files, read
 
@@ -246,7 +246,7 @@ def must_be_encoded(piece, to_7bit):
 
 def compare_bodies(mailing, old, new):
     """Of HTML, by documents and bytes."""
-    before, after = decode_body(old), decode_body(new)
+    before = decode_body(old)
     if before is None or old.data == new.data:
         require(old.data == new.data, "not understood, but changed")
         # Left alone: then there was nothing to do, or it cannot be done.
@@ -255,22 +255,7 @@ def compare_bodies(mailing, old, new):
                 and mailing.tracking.tracks(token)]
         require(not left, "was left as it is:", left[:1])
         return [], []
-    codec = old.part.codec()
-    is_wide = codec.startswith(("utf-16", "utf-32"))
-    decode = "strict" if is_wide else "surrogateescape"
-    ends = b"\r\n" if before.endswith(b"\r\n") != after.endswith(b"\r\n") else b""
-    before, after = before.removesuffix(ends), after.removesuffix(ends)
-    found = compare_documents(before.decode(codec, decode),
-                              after.decode(codec, decode), mailing.tracking, False)
-    if is_wide:
-        compare_bytes(before.decode(codec), after.decode(codec), mailing.tracking,
-                      found.links, None)
-    else:
-        compare_bytes(before.decode("latin-1"), after.decode("latin-1"),
-                      mailing.tracking, found.links, codec)
-    if old.part.encoding == new.part.encoding == "quoted-printable":
-        compare_quoted_printable(old.data, new.data, mailing.tracking,
-                                 found.links, codec)
+    found = rewriting_oracle.compare_bodies(old, new, mailing.tracking, False)
     return found.links, found.pixels
 
 
