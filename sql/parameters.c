@@ -109,20 +109,40 @@ void parameter_text(struct parameters *parameters, const char *text)
     }
 }
 
-void parameter_int64s(struct parameters *parameters, const int64_t *values,
-                      size_t count)
+static struct buffer *add_array(struct parameters *parameters, int32_t type,
+                                size_t count)
 {
     struct buffer *bytes = &add_scalar(parameters)->bytes;
     binary_append_int32(bytes, count > 0 ? 1 : 0); /* dimensions */
     binary_append_int32(bytes, 0); /* no NULL */
-    binary_append_int32(bytes, TYPE_INT8);
+    binary_append_int32(bytes, type);
     if (count > 0) {
         binary_append_int32(bytes, (int32_t)count);
         binary_append_int32(bytes, 1); /* its lower bound */
     }
+    return bytes;
+}
+
+void parameter_int64s(struct parameters *parameters, const int64_t *values,
+                      size_t count)
+{
+    struct buffer *bytes = add_array(parameters, TYPE_INT8, count);
     for (size_t i = 0; i < count; i++) {
         binary_append_int32(bytes, 8);
         binary_append_int64(bytes, values[i]);
+    }
+}
+
+void parameter_texts(struct parameters *parameters, const char *const *texts,
+                     size_t count)
+{
+    struct buffer *bytes = add_array(parameters, TYPE_TEXT, count);
+    for (size_t i = 0; i < count; i++) {
+        struct buffer repaired = { 0 };
+        append_repaired(&repaired, text_of(texts[i]));
+        binary_append_int32(bytes, (int32_t)repaired.length);
+        buffer_append_text(bytes, buffer_text(&repaired));
+        buffer_free(&repaired);
     }
 }
 

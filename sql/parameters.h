@@ -46,6 +46,9 @@ void parameter_text(struct parameters *parameters, const char *text);
 /* A whole $n::bigint[], which may be empty. */
 void parameter_int64s(struct parameters *parameters, const int64_t *values,
                       size_t count);
+/* $n::text[]; no NULL among them. */
+void parameter_texts(struct parameters *parameters, const char *const *texts,
+                     size_t count);
 
 /* The same as elements of $n::bigint[] …: call one for each column, then
  * row_end. */

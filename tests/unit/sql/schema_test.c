@@ -170,7 +170,7 @@ static void partitions_have_the_storage_that_they_need(void **state)
     assert_int_equal(sql_number(f, "SELECT count(*) FROM pg_index JOIN "
                                    "baton.partition ON indrelid = "
                                    "('baton.' || partition_name)::regclass"),
-                     9 * 10);
+                     9 * 11);
 }
 
 /* -- schema report -- */

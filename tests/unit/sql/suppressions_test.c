@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/* Groups made on first use, and what recipients no longer want. */
+#include "sql/suppressions.h"
+
+#include "sql/groups.h"
+#include "tests/unit/sql/database_fixture.h"
+
+#define WORKER 41
+
+struct answer {
+    int result;
+    int call_count;
+    int64_t group_id;
+    bool was_changed;
+    size_t count;
+    char address[100];
+    char reason[100];
+    char evidence[300];
+    char group_name[100]; /* "-": the whole account */
+};
+
+static bool is_answered(void *owner)
+{
+    return ((struct answer *)owner)->call_count > 0;
+}
+
+static void prepare(struct fixture *f)
+{
+    sql_do(f, "INSERT INTO baton.account (name) VALUES ('a'), ('b')");
+}
+
+/* -- groups -- */
+
+static void on_group(void *owner, enum database_result result, int64_t group_id)
+{
+    struct answer *answer = owner;
+    answer->result = (int)result;
+    answer->group_id = group_id;
+    answer->call_count++;
+}
+
+static int64_t find_group(struct fixture *f, int64_t account_id,
+                          const char *name, int limit)
+{
+    struct answer answer = { 0 };
+    group_find_or_make(f->database, account_id, name, limit, on_group, &answer);
+    assert_int_equal(answer.call_count, 0);
+    run_until(f, is_answered, &answer);
+    assert_int_equal(answer.call_count, 1);
+    assert_int_equal(answer.result, DATABASE_DONE);
+    return answer.group_id;
+}
+
+static bool has_end(void *owner)
+{
+    return strcmp(((struct fixture *)owner)->command, "end") == 0;
+}
+
+/* Notices come in the order of their commits. */
+static int count_directory_changes(struct fixture *f)
+{
+    sql_do(f, "NOTIFY baton_queue, 'end'");
+    run_until(f, has_end, f);
+    int count = f->directory_count;
+    f->command[0] = '\0';
+    f->directory_count = 0;
+    return count;
+}
+
+static void a_group_is_made_on_first_use(void **state)
+{
+    struct fixture *f = *state;
+    prepare(f);
+    count_directory_changes(f);
+    int64_t group = find_group(f, 1, "Password reset", 2);
+    assert_true(group > 0);
+    assert_int_equal(count_directory_changes(f), 1);
+    assert_int_equal(find_group(f, 1, "PASSWORD Reset", 2), group);
+    assert_true(find_group(f, 2, "Password reset", 2) != group);
+    assert_true(find_group(f, 1, "Daily", 2) > 0);
+    assert_int_equal(find_group(f, 1, "One too many", 2), 0);
+    assert_int_equal(find_group(f, 1, "password reset", 2), group);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.message_group "
+                                   "WHERE name = 'Password reset' AND kind = "
+                                   "'transactional'"),
+                     2);
+    count_directory_changes(f);
+    find_group(f, 1, "daily", 2);
+    assert_int_equal(count_directory_changes(f), 0);
+}
+
+static void a_group_of_no_account_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct answer answer = { 0 };
+    group_find_or_make(f->database, 99, "x", 10, on_group, &answer);
+    run_until(f, is_answered, &answer);
+    assert_int_equal(answer.result, DATABASE_FAILED);
+    assert_int_equal(answer.group_id, 0);
+}
+
+static void a_search_can_be_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    struct answer answer = { 0 };
+    prepare(f);
+    struct query *query =
+        group_find_or_make(f->database, 1, "x", 10, on_group, &answer);
+    query_cancel(&query);
+    assert_null(query);
+    find_group(f, 1, "y", 10);
+    assert_int_equal(answer.call_count, 0);
+}
+
+/* -- suppressions -- */
+
+static void on_suppressions(void *owner, enum database_result result,
+                            const struct suppression *suppressions,
+                            size_t count)
+{
+    struct answer *answer = owner;
+    answer->result = (int)result;
+    answer->count = count;
+    answer->call_count++;
+    if (count > 0) {
+        const struct suppression *s = &suppressions[count - 1];
+        snprintf(answer->address, sizeof(answer->address), "%s", s->address);
+        snprintf(answer->reason, sizeof(answer->reason), "%s", s->reason);
+        snprintf(answer->evidence, sizeof(answer->evidence), "%s", s->evidence);
+        snprintf(answer->group_name, sizeof(answer->group_name), "%s",
+                 s->group_name != NULL ? s->group_name : "-");
+        assert_true(s->created_at > 0);
+    }
+}
+
+static struct answer find(struct fixture *f, int64_t account_id,
+                          int64_t group_id, const char *first,
+                          const char *second)
+{
+    const char *addresses[] = { first, second };
+    struct answer answer = { 0 };
+    suppressions_find(f->database, account_id, group_id, addresses,
+                      second != NULL  ? 2
+                      : first != NULL ? 1
+                                      : 0,
+                      on_suppressions, &answer);
+    assert_int_equal(answer.call_count, 0);
+    run_until(f, is_answered, &answer);
+    assert_int_equal(answer.result, DATABASE_DONE);
+    return answer;
+}
+
+static void suppressions_are_found_by_scope(void **state)
+{
+    struct fixture *f = *state;
+    prepare(f);
+    int64_t group = find_group(f, 1, "News", 10);
+    sql_do(f, "INSERT INTO baton.suppression (account_id, address, group_id, "
+              "reason, evidence, expires_at) VALUES "
+              "(1, 'hard@example.net', NULL, 'hard_bounce', '550 5.1.1', NULL),"
+              "(1, 'old@example.net', NULL, 'manual', '', now()),"
+              "(1, 'none@example.net', 0, 'unsubscribe', '', NULL),"
+              "(2, 'other@example.net', NULL, 'manual', '', NULL)");
+    sql_do(f, "INSERT INTO baton.suppression (account_id, address, group_id, "
+              "reason) SELECT 1, 'news@example.net', group_id, 'unsubscribe' "
+              "FROM baton.message_group");
+    struct answer answer = find(f, 1, 0, "HARD@Example.net", "x@y");
+    assert_int_equal(answer.count, 1);
+    assert_string_equal(answer.address, "hard@example.net");
+    assert_string_equal(answer.reason, "hard_bounce");
+    assert_string_equal(answer.evidence, "550 5.1.1");
+    assert_string_equal(answer.group_name, "-");
+    assert_int_equal(find(f, 1, group, "hard@example.net", NULL).count, 1);
+    answer = find(f, 1, group, "news@example.net", "old@example.net");
+    assert_int_equal(answer.count, 1);
+    assert_string_equal(answer.group_name, "News");
+    assert_int_equal(find(f, 1, 0, "news@example.net", NULL).count, 0);
+    answer = find(f, 1, 0, "none@example.net", "none@example.net");
+    assert_int_equal(answer.count, 1);
+    assert_string_equal(answer.group_name, "");
+    assert_int_equal(find(f, 1, group, "none@example.net", NULL).count, 0);
+    assert_int_equal(find(f, 1, 0, "other@example.net", NULL).count, 0);
+    assert_int_equal(find(f, 1, 0, "\xff@example.net", NULL).count, 0);
+    assert_int_equal(find(f, 1, 0, NULL, NULL).count, 0);
+}
+
+/* -- subscriptions -- */
+
+static void on_changed(void *owner, enum database_result result,
+                       bool was_changed)
+{
+    struct answer *answer = owner;
+    answer->result = (int)result;
+    answer->was_changed = was_changed;
+    answer->call_count++;
+}
+
+typedef struct query *change_fn(struct database *database,
+                                const struct subscription_change *change,
+                                subscription_changed_fn *on_changed,
+                                void *owner);
+
+static bool change(struct fixture *f, change_fn *how,
+                   const struct subscription_change *wish)
+{
+    struct answer answer = { 0 };
+    how(f->database, wish, on_changed, &answer);
+    assert_int_equal(answer.call_count, 0);
+    run_until(f, is_answered, &answer);
+    assert_int_equal(answer.result, DATABASE_DONE);
+    return answer.was_changed;
+}
+
+static struct subscription_change make_wish(int64_t group_id,
+                                            int64_t delivery_id)
+{
+    return (struct subscription_change){
+        .account_id = 1,
+        .group_id = group_id,
+        .delivery_id = delivery_id,
+        .event_id = id_make(),
+        .occurred_at = clock_now(),
+        .address = "Runner@example.net",
+        .how = "one-click",
+        .client_address = "192.0.2.9",
+        .user_agent = "curl/8",
+    };
+}
+
+static void store(struct fixture *f, struct sample_message *sample,
+                  int64_t group_id, int64_t worker_id)
+{
+    make_message(sample, 1, worker_id, TEXT_LITERAL("x"));
+    sample->message.group_id = group_id;
+    store_message(f, sample);
+    run_until(f, has_outcome, &sample->stored);
+    assert_int_equal(sample->stored.result, DATABASE_DONE);
+}
+
+static void an_unsubscribe_suppresses_once(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    prepare(f);
+    int64_t group = find_group(f, 1, "News", 10);
+    store(f, &sample, group, 0);
+    sql_do(f, "DELETE FROM baton.queue");
+    struct subscription_change wish =
+        make_wish(group, sample.delivery.delivery_id);
+    count_directory_changes(f);
+    assert_true(change(f, subscription_end, &wish));
+    assert_int_equal(count_directory_changes(f), 1);
+    assert_false(change(f, subscription_end, &wish)); /* the answer was lost */
+    wish.event_id = id_make();
+    assert_false(change(f, subscription_end, &wish));
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.event WHERE "
+                                   "kind = 'unsubscribed' AND detail = "
+                                   "'{\"how\": \"one-click\"}' AND message_id "
+                                   "IS NOT NULL AND client_address = "
+                                   "'192.0.2.9' AND user_agent = 'curl/8' AND "
+                                   "group_id > 0"),
+                     1);
+    assert_int_equal(sql_number(f, "SELECT sum(unsubscribes) FROM "
+                                   "baton.counter"),
+                     1);
+    struct answer answer = find(f, 1, group, "runner@EXAMPLE.net", NULL);
+    assert_int_equal(answer.count, 1);
+    assert_string_equal(answer.reason, "unsubscribe");
+    assert_non_null(strstr(answer.evidence, "one-click"));
+    assert_non_null(strstr(answer.evidence, "192.0.2.9"));
+    assert_int_equal(find(f, 1, 0, "runner@example.net", NULL).count, 0);
+    assert_int_equal(count_directory_changes(f), 0);
+}
+
+static void an_unsubscribe_can_be_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    struct subscription_change wish = make_wish(0, 0);
+    prepare(f);
+    assert_false(change(f, subscription_resume, &wish));
+    assert_true(change(f, subscription_end, &wish));
+    wish.event_id = id_make();
+    wish.how = "link";
+    count_directory_changes(f);
+    assert_true(change(f, subscription_resume, &wish));
+    assert_int_equal(count_directory_changes(f), 1);
+    assert_false(change(f, subscription_resume, &wish));
+    assert_int_equal(find(f, 1, 0, "runner@example.net", NULL).count, 0);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.event WHERE "
+                                   "kind = 'resubscribed'"),
+                     1);
+    assert_int_equal(sql_number(f, "SELECT sum(resubscribes) FROM "
+                                   "baton.counter"),
+                     1);
+    sql_do(f, "INSERT INTO baton.suppression (account_id, address, group_id, "
+              "reason) VALUES (1, 'runner@example.net', 0, 'complaint')");
+    assert_false(change(f, subscription_resume, &wish));
+    assert_int_equal(find(f, 1, 0, "runner@example.net", NULL).count, 1);
+    assert_int_equal(count_directory_changes(f), 0);
+}
+
+static void who_was_suppressed_for_a_while_can_unsubscribe(void **state)
+{
+    struct fixture *f = *state;
+    struct subscription_change wish = make_wish(0, 0);
+    prepare(f);
+    sql_do(f, "INSERT INTO baton.suppression (account_id, address, group_id, "
+              "reason, expires_at) VALUES (1, 'runner@example.net', 0, "
+              "'manual', now() - interval '1 s')");
+    assert_true(change(f, subscription_end, &wish));
+    assert_string_equal(find(f, 1, 0, "runner@example.net", NULL).reason,
+                        "unsubscribe");
+}
+
+static bool has_command(void *owner)
+{
+    return ((struct fixture *)owner)->command[0] != '\0';
+}
+
+static void what_is_queued_for_the_group_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message waiting;
+    struct sample_message leased;
+    struct sample_message other_group;
+    struct sample_message other_address;
+    char expected[100];
+    prepare(f);
+    int64_t group = find_group(f, 1, "News", 10);
+    store(f, &waiting, group, 0);
+    store(f, &leased, group, WORKER);
+    store(f, &other_group, 0, 0);
+    make_message(&other_address, 1, 0, TEXT_LITERAL("x"));
+    other_address.delivery.recipient = "b@example.net";
+    other_address.message.group_id = group;
+    store_message(f, &other_address);
+    run_until(f, has_outcome, &other_address.stored);
+
+    struct subscription_change wish = make_wish(group, 0);
+    assert_true(change(f, subscription_end, &wish));
+    run_until(f, has_command, f);
+    snprintf(expected, sizeof(expected), "cancel delivery %" PRId64,
+             leased.delivery.delivery_id);
+    assert_string_equal(f->command, expected);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue"), 2);
+    assert_int_equal(sql_number(f,
+                                "SELECT count(*) FROM baton.queue WHERE "
+                                "delivery_id IN (%" PRId64 ", %" PRId64 ")",
+                                other_group.delivery.delivery_id,
+                                other_address.delivery.delivery_id),
+                     2);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.delivery WHERE "
+                                   "state = 'suppressed' AND last_reply LIKE "
+                                   "'unsubscribed%%' AND finished_at IS NOT "
+                                   "NULL"),
+                     2);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.event WHERE "
+                                   "kind = 'suppressed' AND "
+                                   "detail->>'evidence' LIKE "
+                                   "'unsubscribed%%'"),
+                     2);
+    assert_int_equal(sql_number(f, "SELECT sum(failed_suppressed) FROM "
+                                   "baton.counter"),
+                     2);
+    /* What the worker says of it afterwards changes nothing. */
+    make_result(&leased, RESULT_RESCHEDULED);
+    store_result(f, &leased);
+    run_until(f, has_outcome, &leased.resulted);
+    assert_int_equal(leased.resulted.result, DATABASE_DONE);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue"), 2);
+}
+
+#define ROW(test) \
+    cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ROW(a_group_is_made_on_first_use),
+        ROW(a_group_of_no_account_is_refused),
+        ROW(a_search_can_be_cancelled),
+        ROW(suppressions_are_found_by_scope),
+        ROW(an_unsubscribe_suppresses_once),
+        ROW(an_unsubscribe_can_be_taken_back),
+        ROW(who_was_suppressed_for_a_while_can_unsubscribe),
+        ROW(what_is_queued_for_the_group_is_given_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
