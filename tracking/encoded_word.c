@@ -342,6 +342,9 @@ char *encoded_text_decode(struct arena *arena, struct text value)
     while (encoded_reader_next(&reader, &piece)) {
         encoded_piece_decode(&piece, &utf8);
     }
+    for (size_t i = 0; i < utf8.length; i++) {
+        utf8.data[i] = utf8.data[i] == '\0' ? SUBSTITUTE : utf8.data[i];
+    }
     char *text = arena_copy_text(arena, text_trim(buffer_text(&utf8)));
     buffer_free(&utf8);
     return text;

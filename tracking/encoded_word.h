@@ -57,7 +57,7 @@ void encoded_word_bytes(const struct encoded_word *word,
 void encoded_word_shorten(const struct encoded_word *word, size_t length,
                           struct buffer *out_word);
 
-/* A whole value, unfolded, decoded and trimmed. */
+/* A whole value, unfolded, decoded and trimmed; a NUL becomes a SUBSTITUTE. */
 char *encoded_text_decode(struct arena *arena, struct text value);
 
 #endif

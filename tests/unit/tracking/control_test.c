@@ -246,6 +246,8 @@ static const struct {
       "X-Baton-Tag: it is too long" },
     { "X-Baton-Tag: =?utf-8?Q?a=07?=\r\n",
       "X-Baton-Tag: it has control characters" },
+    { "X-Baton-Tag: =?utf-8?Q?a=00b?=\r\n",
+      "X-Baton-Tag: it has control characters" },
     { "X-Baton-Tag: \xff\r\n", "X-Baton-Tag: it is not UTF-8" },
     { "X-Baton-Track-Opens: perhaps\r\n",
       "X-Baton-Track-Opens: \"perhaps\" is not understood; it may be: on, "

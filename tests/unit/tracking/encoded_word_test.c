@@ -22,6 +22,8 @@ static const struct {
     { "=?utf-8?B?Q2Fmw6k=?=", "Caf\xc3\xa9" },
     { "=?utf-8?B?Q2Fmw6k?=", "Caf\xc3\xa9" },
     { "=?utf-8?B?*?=", "\x1a" },
+    { "=?utf-8?Q?a=00b?=", "a\x1a"
+                           "b" },
     { "=?x-moon?Q?a?= b", "\x1a b" },
     /* RFC 2047, 8. */
     { "=?ISO-8859-1?Q?a?= b", "a b" },
