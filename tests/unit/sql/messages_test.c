@@ -258,6 +258,255 @@ static void a_load_can_be_cancelled(void **state)
     assert_int_equal(loaded.result, -1);
 }
 
+static int64_t counter(struct fixture *f, const char *name)
+{
+    return sql_number(f,
+                      "SELECT coalesce(sum(%s), 0) FROM baton.counter WHERE "
+                      "account_id = 5 AND group_id = 3",
+                      name);
+}
+
+static void what_acceptance_found_is_kept(void **state)
+{
+    static const char *const tags[] = { "plain", "with \"quotes\" \\ {and, so}",
+                                        "" };
+    struct fixture *f = *state;
+    struct sample_message sample;
+    make_message(&sample, 5, 0, TEXT_LITERAL("12345"));
+    sample.message.group_id = 3;
+    sample.message.policy = "{\"privacy\": \"off\"}";
+    sample.message.tags = tags;
+    sample.message.tag_count = ARRAY_LENGTH(tags);
+    sample.message.metadata = "{\"order\": 7}";
+    sample.message.is_sandboxed = true;
+    store_message(f, &sample);
+    run_until(f, has_outcome, &sample.stored);
+    assert_string_equal(sample.stored.reason.text, "");
+    assert_int_equal(
+        sql_number(f, "SELECT count(*) FROM baton.message WHERE group_id = 3 "
+                      "AND policy->>'privacy' = 'off' AND metadata->>'order' = "
+                      "'7' AND is_sandboxed AND tags = ARRAY['plain', 'with "
+                      "\"quotes\" \\ {and, so}', '']"),
+        1);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.delivery JOIN "
+                                   "baton.event USING (account_id, message_id) "
+                                   "WHERE delivery.group_id = 3 AND "
+                                   "event.group_id = 3"),
+                     1);
+    assert_int_equal(counter(f, "outbound"), 1);
+    assert_int_equal(counter(f, "bytes"), 5);
+    assert_int_equal(sql_number(f, "SELECT shard FROM baton.counter"), 7 * 8);
+}
+
+static void a_message_may_be_due_later(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    make_message(&sample, 5, 41, TEXT_LITERAL("x"));
+    sample.message.due_at = clock_now() + 3600 * CLOCK_SECOND;
+    store_message(f, &sample);
+    run_until(f, has_outcome, &sample.stored);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue WHERE "
+                                   "worker_id IS NULL AND due_at > now() + "
+                                   "interval '59 min'"),
+                     1);
+}
+
+static void who_is_not_sent_to_is_counted_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    struct new_delivery deliveries[4];
+    make_message(&sample, 5, 0, TEXT_LITERAL("12345"));
+    for (size_t i = 0; i < ARRAY_LENGTH(deliveries); i++) {
+        deliveries[i] = sample.delivery;
+        deliveries[i].delivery_id = id_make();
+        deliveries[i].refusal_event_id = id_make();
+    }
+    deliveries[1].refusal = "452 4.3.1 over account limit";
+    deliveries[2].refusal = "550 5.7.1 suppressed";
+    deliveries[2].refusal_state = "suppressed";
+    deliveries[2].refusal_detail = "{\"evidence\": \"550 5.1.1\"}";
+    sample.message.deliveries = deliveries;
+    sample.message.delivery_count = ARRAY_LENGTH(deliveries);
+    sample.message.group_id = 3;
+    store_message(f, &sample);
+    run_until(f, has_outcome, &sample.stored);
+    assert_string_equal(sample.stored.reason.text, "");
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue"), 2);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.event JOIN "
+                                   "baton.delivery USING (account_id, "
+                                   "delivery_id) WHERE kind = state AND "
+                                   "(kind, detail) IN (('rejected', '{\"kind\""
+                                   ": \"quota\"}'), ('suppressed', "
+                                   "'{\"evidence\": \"550 5.1.1\"}'))"),
+                     2);
+    assert_int_equal(counter(f, "outbound"), 3);
+    assert_int_equal(counter(f, "bytes"), 15);
+    assert_int_equal(counter(f, "refused"), 1);
+    assert_int_equal(counter(f, "failed_suppressed"), 1);
+}
+
+static void our_own_notices_move_no_counter(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    make_message(&sample, 5, 0, TEXT_LITERAL("x"));
+    sample.message.is_notice = true;
+    store_message(f, &sample);
+    run_until(f, has_outcome, &sample.stored);
+    assert_int_equal(sample.stored.result, DATABASE_DONE);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.counter"), 0);
+}
+
+static void what_is_withdrawn_counts_no_more(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    struct sample_message never;
+    for (int i = 0; i < 2; i++) {
+        make_message(&sample, 5, 0, TEXT_LITERAL("12345"));
+        sample.message.group_id = 3;
+        sample.message.idempotency_key = "key";
+        sql_do(f, "BEGIN");
+        sql_do(f, "LOCK TABLE baton.message");
+        store_message(f, &sample);
+        run_until(f, has_flight, &sample);
+        batch_withdraw(&sample.stored.row);
+        sql_do(f, "COMMIT");
+        run_until(f, has_outcome, &sample.stored);
+        assert_int_equal(sample.stored.result, DATABASE_WITHDRAWN);
+        assert_int_equal(counter(f, "outbound"), 0);
+        assert_int_equal(counter(f, "bytes"), 0);
+        assert_int_equal(sql_number(f, "SELECT count(*) FROM "
+                                       "baton.idempotency"),
+                         0);
+    }
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.message"), 2);
+    /* What was never stored was never counted. */
+    make_message(&never, 5, 0, TEXT_LITERAL("x"));
+    never.message.group_id = 3;
+    message_batch_kind.undo(f->database, &never.message, NULL, NULL);
+    run_until(f, has_nothing_pending, f);
+    assert_int_equal(counter(f, "outbound"), 0);
+}
+
+/* -- idempotency keys -- */
+
+static void make_keyed(struct sample_message *sample, const char *key,
+                       struct text digest)
+{
+    make_message(sample, 5, 0, TEXT_LITERAL("x"));
+    sample->message.idempotency_key = key;
+    sample->message.content_digest = digest;
+}
+
+struct found_key {
+    int call_count;
+    int64_t message_id;
+    char digest[40];
+};
+
+static void on_key(void *owner, enum database_result result, int64_t message_id,
+                   struct text content_digest)
+{
+    struct found_key *found = owner;
+    assert_int_equal(result, DATABASE_DONE);
+    found->message_id = message_id;
+    found->call_count++;
+    snprintf(found->digest, sizeof(found->digest), "%.*s",
+             TEXT_ARGUMENTS(content_digest));
+}
+
+static struct found_key find_key(struct fixture *f, const char *key)
+{
+    struct found_key found = { 0 };
+    idempotency_find(f->database, 5, key, on_key, &found);
+    assert_int_equal(found.call_count, 0);
+    run_until(f, is_nonzero, &found.call_count);
+    return found;
+}
+
+static void a_key_is_one_message_s(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message first;
+    struct sample_message second;
+    make_keyed(&first, "order-7", TEXT_LITERAL("digest"));
+    make_keyed(&second, "order-7", TEXT_LITERAL("digest"));
+    assert_int_equal(find_key(f, "order-7").message_id, 0);
+    store_message(f, &first);
+    run_until(f, has_outcome, &first.stored);
+    assert_int_equal(first.stored.result, DATABASE_DONE);
+    store_message(f, &second);
+    run_until(f, has_outcome, &second.stored);
+    assert_int_equal(second.stored.result, DATABASE_FAILED);
+    assert_non_null(strstr(second.stored.reason.text, "idempotency key"));
+    struct found_key found = find_key(f, "order-7");
+    assert_int_equal(found.message_id, first.message.message_id);
+    assert_string_equal(found.digest, "digest");
+    assert_int_equal(find_key(f, "order-8").message_id, 0);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.message"), 1);
+    assert_int_equal(sql_number(f, "SELECT sum(outbound) FROM baton.counter"),
+                     1);
+    /* The same message again, as after a lost answer, is the same message. */
+    first.stored = (struct outcome){ .result = -1 };
+    store_message(f, &first);
+    run_until(f, has_outcome, &first.stored);
+    assert_int_equal(first.stored.result, DATABASE_DONE);
+    assert_int_equal(sql_number(f, "SELECT sum(outbound) FROM baton.counter"),
+                     1);
+}
+
+static void of_two_at_once_one_has_the_key(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message samples[3];
+    for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
+        make_keyed(&samples[i], i < 2 ? "same" : "other", TEXT_LITERAL("d"));
+        samples[i].message.deliveries = &samples[i].delivery;
+        store_message(f, &samples[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
+        run_until(f, has_outcome, &samples[i].stored);
+    }
+    assert_int_equal(samples[0].stored.result, DATABASE_DONE);
+    assert_int_equal(samples[1].stored.result, DATABASE_FAILED);
+    assert_int_equal(samples[2].stored.result, DATABASE_DONE);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.message"), 2);
+}
+
+static void a_key_is_free_after_a_day(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message first;
+    struct sample_message second;
+    make_keyed(&first, "k", TEXT_LITERAL("d"));
+    make_keyed(&second, "k", TEXT_LITERAL("e"));
+    store_message(f, &first);
+    run_until(f, has_outcome, &first.stored);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.idempotency "
+                                   "WHERE expires_at BETWEEN now() + interval "
+                                   "'1439 min' AND now() + interval '1441 "
+                                   "min'"),
+                     1);
+    sql_do(f, "UPDATE baton.idempotency SET expires_at = now() - interval '1 "
+              "s'");
+    assert_int_equal(find_key(f, "k").message_id, 0);
+    store_message(f, &second);
+    run_until(f, has_outcome, &second.stored);
+    assert_int_equal(second.stored.result, DATABASE_DONE);
+    assert_int_equal(find_key(f, "k").message_id, second.message.message_id);
+    sql_do(f, "UPDATE baton.idempotency SET expires_at = now() - interval '1 "
+              "s'");
+    struct outcome maintained = { .result = -1 };
+    database_maintain(f->database, clock_now(), on_outcome, &maintained);
+    run_until(f, has_outcome, &maintained);
+    assert_int_equal(maintained.result, DATABASE_DONE);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.idempotency"),
+                     0);
+}
+
 #define ROW(test) \
     cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
@@ -273,6 +522,14 @@ int main(void)
         ROW(withdrawn_after_it_was_sent),
         ROW(a_withdrawal_also_stops_what_comes_later),
         ROW(a_load_can_be_cancelled),
+        ROW(what_acceptance_found_is_kept),
+        ROW(a_message_may_be_due_later),
+        ROW(who_is_not_sent_to_is_counted_apart),
+        ROW(our_own_notices_move_no_counter),
+        ROW(what_is_withdrawn_counts_no_more),
+        ROW(a_key_is_one_message_s),
+        ROW(of_two_at_once_one_has_the_key),
+        ROW(a_key_is_free_after_a_day),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

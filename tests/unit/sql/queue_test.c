@@ -89,6 +89,9 @@ static void a_claim_brings_what_delivery_needs(void **state)
     sample.message.envelope_id = "QQ314159";
     sample.message.dsn_return = 2;
     sample.message.is_smtputf8 = true;
+    sample.message.group_id = 12;
+    sample.message.policy = "{\"group\": 12}";
+    sample.message.is_sandboxed = true;
     sample.delivery.notify = 6;
     sample.delivery.original_recipient = "rfc822;runner@example.net";
     store_message(f, &sample);
@@ -114,6 +117,9 @@ static void a_claim_brings_what_delivery_needs(void **state)
     assert_true(row->is_smtputf8);
     assert_false(row->has_8bit);
     assert_string_equal(row->last_reply, "");
+    assert_int_equal(row->group_id, 12);
+    assert_string_equal(row->policy, "{\"group\": 12}");
+    assert_true(row->is_sandboxed);
     assert_int_equal(claimed.next_account, 9);
     claim(f, 78, 10, 0, &claimed);
     assert_int_equal(claimed.count, 0);

@@ -156,6 +156,52 @@ static void given_back_again_it_stays_with_who_claimed_it(void **state)
                      1);
 }
 
+static int64_t counter(struct fixture *f, const char *name)
+{
+    return sql_number(f,
+                      "SELECT coalesce(sum(%s), 0) FROM baton.counter WHERE "
+                      "group_id = 9",
+                      name);
+}
+
+static void what_became_of_a_delivery_is_counted_once(void **state)
+{
+    static const struct {
+        const char *kind;
+        const char *counter;
+    } rows[] = {
+        { "delivered", "sent" },
+        { "deferred", "deferred" },
+        { "bounced", "failed_permanent" },
+        { "expired", "failed_expired" },
+        { "suppressed", "failed_suppressed" },
+        { "cancelled", "cancelled" },
+        { "rejected", "refused" },
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct sample_message sample;
+        store_and_wait(f, &sample);
+        for (int k = 0; k < 3; k++) {
+            make_result(&sample, RESULT_KEPT);
+            sample.result.event_kind = rows[i].kind;
+            sample.result.group_id = 9;
+            sample.result.counts = k > 0; /* the first is of a notice */
+            sample.resulted = (struct outcome){ .result = -1 };
+            finish_and_wait(f, &sample);
+        }
+        sample.resulted = (struct outcome){ .result = -1 };
+        finish_and_wait(f, &sample); /* the same once more */
+        assert_int_equal(counter(f, rows[i].counter), 2);
+    }
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.event WHERE "
+                                   "group_id = 9"),
+                     3 * ARRAY_LENGTH(rows));
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.counter WHERE "
+                                   "group_id = 9 AND shard = 7 * 8 + 2"),
+                     1);
+}
+
 static void an_event_stands_alone(void **state)
 {
     struct fixture *f = *state;
@@ -167,6 +213,7 @@ static void an_event_stands_alone(void **state)
         .kind = "rejected",
         .recipient = "nobody\xff@example.net",
         .detail = "{\"reply\": \"a\\u0000b \\\\u0000\"}",
+        .quantity = 4,
     };
     event_store(f->database, &outcome.row, &event, on_outcome, &outcome);
     run_until(f, has_outcome, &outcome);
@@ -176,6 +223,9 @@ static void an_event_stands_alone(void **state)
         sql_number(f, "SELECT count(*) FROM baton.event WHERE message_id IS "
                       "NULL AND detail->>'reply' = U&'a\\FFFDb \\\\u0000'"),
         1);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.counter WHERE "
+                                   "refused = 4 AND shard = 7 * 8 + 3"),
+                     1);
 }
 
 static void result_waits_do_not_grow_without_bound(void **state)
@@ -215,6 +265,7 @@ int main(void)
         ROW(who_lost_the_delivery_changes_nothing_but_the_story),
         ROW(a_result_stored_twice_is_stored_once),
         ROW(given_back_again_it_stays_with_who_claimed_it),
+        ROW(what_became_of_a_delivery_is_counted_once),
         ROW(an_event_stands_alone),
         ROW(result_waits_do_not_grow_without_bound),
     };
