@@ -432,7 +432,7 @@ static bool can_be_field(struct text name)
         return first == 'i' && ascii_lower(name.data[1]) == 'd';
     }
     return name.data[1] == '-' &&
-           memchr("bmpstx", ascii_lower(name.data[2]), 6) != NULL;
+           strchr("bmpstx", ascii_lower(name.data[2])) != NULL;
 }
 
 static bool has_name(const struct control_row *row, struct text name)

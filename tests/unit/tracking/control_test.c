@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "tracking/control_internal.h"
 
 /* 2026-11-21T02:13:02Z */
 #define NOW_SECONDS INT64_C(1795227182)
@@ -467,6 +468,54 @@ static void test_tags_are_bounded(void **state)
     }
 }
 
+static void test_times(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t seconds; /* -1: it is none */
+    } times[] = {
+        { "1970-01-01T00:00:00Z", INT64_C(0) },
+        { "2024-02-29T23:59:59Z", INT64_C(1709251199) },
+        { "2024-03-01T00:00:00Z", INT64_C(1709251200) },
+        { "2026-03-31T12:00:00+05:30", INT64_C(1774938600) },
+        { "2000-02-29 00:00:00", INT64_C(951782400) },
+        { "2099-12-31T23:59:60Z", INT64_C(4102444800) },
+        { "Sun, 1 Mar 2026 00:00:00 +0000", INT64_C(1772323200) },
+        { "28 Feb 2100 00:00:00 -1100", INT64_C(4107495600) },
+        { "", -1 },
+        { "now", -1 },
+        { "in", -1 },
+        { "in 2", -1 },
+        { "2026-11-21", -1 },
+        { "2026-02-29T00:00:00Z", -1 },
+        { "2100-02-29T00:00:00Z", -1 },
+        { "2026-13-01T00:00:00Z", -1 },
+        { "2026-00-01T00:00:00Z", -1 },
+        { "2026-04-31T00:00:00Z", -1 },
+        { "2026-11-21T24:00:00Z", -1 },
+        { "2026-11-21T00:60:00Z", -1 },
+        { "2026-11-21T00:00:00+24:00", -1 },
+        { "2026-11-21T00:00:00.Z", -1 },
+        { "2026-11-21T00:00:00Z x", -1 },
+        { "1969-12-31T00:00:00Z", -1 },
+        { "Sat 21 Nov 2026 00:00:00 +0000", -1 },
+        { "21 Nov 26 00:00:00 +0000", -1 },
+        { "21 Nov 2026 00:00:00", -1 },
+        { "21 Nov 2026 00:00:00 XYZ", -1 },
+        { "21 Nov 2026 00:00:00 +0000 x", -1 },
+        { "in 999999999999999999 d", -1 },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(times); i++) {
+        int64_t at = -CLOCK_SECOND;
+        bool is_time = control_parse_time(text_of(times[i].text), NOW, &at);
+        if (is_time != (times[i].seconds >= 0) ||
+            at != times[i].seconds * CLOCK_SECOND) {
+            fail_msg("%s: %" PRId64, times[i].text, at);
+        }
+    }
+}
+
 static void test_names(void **state)
 {
     static const struct {
@@ -513,7 +562,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_limits), cmocka_unit_test(test_tags_are_bounded),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_times),  cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,7 @@ static const struct {
     { " Hello {{name}}", NULL, NULL },
     { " a {b{c}}", NULL, NULL },
     { " a {b}}", NULL, NULL },
+    { " a {b} c}", NULL, NULL },
     { " a {" NINETY TEN "1}", NULL, NULL },
     { " a {b\x01}", NULL, NULL },
     { " a {b\x7f}", NULL, NULL },
