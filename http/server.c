@@ -246,8 +246,13 @@ static void on_request_end(void *owner, struct MHD_Connection *handle,
     buffer_free(&request->body);
     memory_free(request);
     struct connection *connection = connection_of(handle);
-    if (connection != NULL) {
-        restart_deadline(connection);
+    if (connection == NULL) {
+        return;
+    }
+    restart_deadline(connection);
+    if (connection->server->is_quiesced) {
+        /* Its last one: what was written leaves, nothing more is read. */
+        shutdown(connection->descriptor, SHUT_RD);
     }
 }
 
@@ -322,7 +327,7 @@ static enum MHD_Result start(struct http_request *request)
         return send_answer(request);
     }
     if (request->server->is_stopping) {
-        return finish(request);
+        return MHD_NO; /* closed: nothing may wait any more */
     }
     suspend(request);
     return MHD_YES;
@@ -472,12 +477,19 @@ void http_server_quiesce(struct http_server *server)
     }
 }
 
+/* A hit that waits now may never be stored: it is left without an answer, and
+ * its client asks again, elsewhere. */
 static void wake_all(struct http_server *server)
 {
     for (size_t i = 0; i < PATIENCE_COUNT; i++) {
         struct list_link *link;
         while ((link = server->patience[i].list.first) != NULL) {
-            http_request_wake(LIST_ITEM(link, struct deadline, link)->owner);
+            struct http_request *request =
+                LIST_ITEM(link, struct deadline, link)->owner;
+            if (i == PATIENCE_HIT) {
+                shutdown(connection_of(request->handle)->descriptor, SHUT_RDWR);
+            }
+            http_request_wake(request);
         }
     }
 }
@@ -491,7 +503,7 @@ void http_server_stop(struct http_server *server)
     server->is_stopping = true;
     wake_all(server);
     check(server->suspended_count == 0);
-    MHD_run(server->daemon); /* those that were woken are answered in it */
+    MHD_run(server->daemon); /* those that were woken end in it */
     watch_stop(&server->watch);
     timer_stop(&server->tick);
     loop_cancel_posts(server->service.loop, server);

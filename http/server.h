@@ -40,10 +40,11 @@ void http_server_set_directory(struct http_server *server,
                                const struct directory *borrowed_directory,
                                const struct token_keys *borrowed_keys);
 
-/* Accept nothing any more; what is connected is served on. */
+/* Accept nothing any more; each connection ends with its next answer. */
 void http_server_quiesce(struct http_server *server);
-/* Answer what waits, close every connection. Opens and clicks on their way to
- * the database go on. NULL is accepted. */
+/* Close every connection. Opens and clicks on their way to the database go on,
+ * unanswered: after http_server_quiesce and database_flush there are hardly
+ * any. NULL is accepted. */
 void http_server_stop(struct http_server *server);
 /* Stop, and forget opens and clicks on their way: only after database_free.
  * Nulls the pointer. */

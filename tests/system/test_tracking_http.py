@@ -808,7 +808,8 @@ def test_clicks_on_their_way_survive_an_orderly_end(make_baton):
         clicker.join()
     answered = {url for clicker in clickers for url in clicker.answered}
     stored = {hit["url"] for hit in links.hits()}
-    assert answered and not answered - stored
+    lost = answered - stored
+    assert answered and not lost, f"{len(lost)} of {len(answered)} are lost"
 
 
 def test_before_the_keys_are_known_a_click_is_asked_to_wait(make_baton, postgres):
