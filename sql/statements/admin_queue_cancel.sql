@@ -21,12 +21,25 @@ WITH meant AS (
     FROM gone g
     WHERE d.account_id = g.account_id AND d.delivery_id = g.delivery_id
       AND d.state = 'queued'
-    RETURNING d.account_id, d.message_id, d.delivery_id, d.recipient
+    RETURNING d.account_id, d.message_id, d.delivery_id, d.recipient,
+              d.group_id
 ), written AS (
     INSERT INTO baton.event (account_id, event_id, occurred_at, kind,
-                             message_id, delivery_id, recipient, detail)
+                             message_id, delivery_id, recipient, detail,
+                             group_id)
     SELECT account_id, baton.make_id(), now(), 'cancelled', message_id,
-           delivery_id, recipient, jsonb_build_object('by', 'operator')
+           delivery_id, recipient, jsonb_build_object('by', 'operator'),
+           group_id
     FROM marked
+), counted AS (
+    -- In the shard of the ids that baton.make_id makes.
+    INSERT INTO baton.counter (account_id, group_id, hour, shard, cancelled)
+    SELECT account_id, group_id, date_trunc('hour', now(), 'UTC'),
+           baton.counter_shard(1023 << 12, 5), count(*)
+    FROM marked
+    GROUP BY account_id, group_id
+    ORDER BY account_id, group_id
+    ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
+    SET cancelled = counter.cancelled + EXCLUDED.cancelled
 )
 SELECT count(*) AS delivery_count FROM gone;
