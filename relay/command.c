@@ -21,7 +21,7 @@
 #endif
 
 #define DEFAULT_CONFIG "/etc/baton/baton.conf"
-#define COMMANDS_MAX 64
+#define COMMANDS_MAX 96
 
 /* All rows, in the order of the help. */
 struct command_list {
@@ -68,6 +68,10 @@ static void collect_commands(struct command_list *list,
     add_commands(list, migrate_commands, migrate_command_count);
     add_commands(list, config_commands, config_command_count);
     add_commands(list, account_commands, account_command_count);
+    add_commands(list, set_commands, set_command_count);
+    add_commands(list, group_commands, group_command_count);
+    add_commands(list, suppression_commands, suppression_command_count);
+    add_commands(list, tracking_commands, tracking_command_count);
     add_commands(list, route_commands, route_command_count);
     add_commands(list, message_commands, message_command_count);
     add_commands(list, queue_commands, queue_command_count);
@@ -150,6 +154,15 @@ static void print_general_help(FILE *out, const struct command_list *list,
     fprintf(out, "\nbaton COMMAND --help tells a command's options.\n");
 }
 
+/* What a command's arguments may be, where that is long. */
+static const struct {
+    const char *command;
+    void (*print)(void);
+} topics[] = {
+    { "set", command_print_account_settings },
+    { "group set", command_print_group_settings },
+};
+
 static void print_command_help(const struct command *command)
 {
     printf("usage: baton %s%s%s%s\n\n  %s\n", command->name,
@@ -158,6 +171,11 @@ static void print_command_help(const struct command *command)
     if (command->options != NULL) {
         printf("\nOptions:\n");
         print_options(stdout, command->options, COMMAND_OPTIONS_MAX);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(topics); i++) {
+        if (strcmp(command->name, topics[i].command) == 0) {
+            topics[i].print();
+        }
     }
     printf("\nEverywhere:\n");
     print_options(stdout, global_options, ARRAY_LENGTH(global_options));

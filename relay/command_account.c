@@ -10,7 +10,7 @@
 #include "core/memory.h"
 #include "core/network.h"
 #include "relay/command_internal.h"
-#include "sql/directory.h"
+#include "tracking/group.h"
 
 #define NAME_LENGTH_MAX 64
 #define USER_NAME_LENGTH_MAX 128
@@ -125,11 +125,8 @@ static int list_of_account(struct command_call *call, const char *statement,
 {
     struct id_text id;
     const char *parameter = NULL;
-    if (call->argument_count == 1) {
-        if (!command_find_account(call, call->arguments[0], &id)) {
-            return COMMAND_FAILED;
-        }
-        parameter = id.text;
+    if (!command_find_account_argument(call, &id, &parameter)) {
+        return COMMAND_FAILED;
     }
     struct admin_table *table = command_query(call, statement, &parameter, 1);
     if (table == NULL) {
@@ -256,6 +253,16 @@ static bool is_user_name(const char *name)
     return length > 0 && length <= USER_NAME_LENGTH_MAX;
 }
 
+static bool is_group_name(const char *name)
+{
+    const char *problem = name != NULL ? group_name_problem(name) : NULL;
+    if (problem != NULL) {
+        command_fail("--group \"%s\" is no name for a group: %s", name,
+                     problem);
+    }
+    return problem == NULL;
+}
+
 /* Store it and say so; `shown` is the password that was generated, or NULL. */
 static int store_credential(struct command_call *call, const char *account_id,
                             const char *secret, const char *shown)
@@ -268,9 +275,9 @@ static int store_credential(struct command_call *call, const char *account_id,
     }
     const char *parameters[] = { account_id, user,
                                  shown != NULL ? "generated" : "chosen",
-                                 secret };
+                                 secret, command_option(call, "--group") };
     struct admin_table *table =
-        command_change(call, "admin_credential_add", parameters, 4,
+        command_change(call, "admin_credential_add", parameters, 5,
                        CHANNEL_DIRECTORY, "", &error);
     if (table == NULL) {
         return command_is_duplicate(call)
@@ -308,7 +315,8 @@ static int credential_add(struct command_call *call)
                             "characters without blanks",
                             call->arguments[1], USER_NAME_LENGTH_MAX);
     }
-    if (!command_find_account(call, call->arguments[0], &id)) {
+    if (!is_group_name(command_option(call, "--group")) ||
+        !command_find_account(call, call->arguments[0], &id)) {
         return COMMAND_FAILED;
     }
     bool is_hashed = true;
@@ -464,135 +472,6 @@ static int domain_remove(struct command_call *call)
                : COMMAND_FAILED;
 }
 
-/* -- settings -- */
-
-static const struct account_setting *find_setting(const char *key)
-{
-    for (size_t i = 0; i < account_setting_count; i++) {
-        if (strcmp(account_settings[i].key, key) == 0) {
-            return &account_settings[i];
-        }
-    }
-    return NULL;
-}
-
-static const char *given_value(const struct admin_table *given, const char *key)
-{
-    for (size_t row = 0; row < admin_row_count(given); row++) {
-        if (strcmp(admin_value(given, row, "key"), key) == 0) {
-            return admin_value(given, row, "value");
-        }
-    }
-    return NULL;
-}
-
-static void print_settings(const struct command_call *call,
-                           const struct admin_table *given)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < account_setting_count; i++) {
-        const struct account_setting *setting = &account_settings[i];
-        const char *value = given_value(given, setting->key);
-        json_array_append_new(
-            list,
-            json_pack("{sssssbssss}", "key", setting->key, "value",
-                      value != NULL ? value : setting->initial, "is_default",
-                      value == NULL, "values", setting->values, "description",
-                      setting->description));
-        if (!call->is_json) {
-            printf("%-18s %-10s %-10s %s (%s)\n", setting->key,
-                   value != NULL ? value : setting->initial,
-                   value != NULL ? "" : "(default)", setting->description,
-                   setting->values);
-        }
-    }
-    if (call->is_json) {
-        output_json(list);
-    } else {
-        json_decref(list);
-    }
-}
-
-static int list_settings(struct command_call *call, const char *account_id)
-{
-    struct admin_table *given =
-        command_query(call, "admin_account_settings", &account_id, 1);
-    if (given == NULL) {
-        return COMMAND_FAILED;
-    }
-    print_settings(call, given);
-    admin_table_free(&given);
-    return COMMAND_DONE;
-}
-
-static int refuse_key(const char *key)
-{
-    struct buffer keys = { 0 };
-    for (size_t i = 0; i < account_setting_count; i++) {
-        buffer_printf(&keys, "%s%s", i == 0 ? "" : ", ",
-                      account_settings[i].key);
-    }
-    int status = command_fail("there is no setting \"%s\"; possible are %s",
-                              key, keys.data);
-    buffer_free(&keys);
-    return status;
-}
-
-/* value NULL: the default again. */
-static int store_setting(struct command_call *call, const char *account_id,
-                         const struct account_setting *setting,
-                         const char *value)
-{
-    const char *parameters[] = { account_id, setting->key, value };
-    struct admin_table *table =
-        command_change_directory(call, "admin_account_set", parameters, 3);
-    if (table == NULL) {
-        return COMMAND_FAILED;
-    }
-    admin_table_free(&table);
-    const char *shown = value != NULL ? value : setting->initial;
-    output_done(call,
-                json_pack("{ssssss}", "account", call->arguments[0], "key",
-                          setting->key, "value", shown),
-                "%s of account %s is %s%s", setting->key, call->arguments[0],
-                shown, value == NULL ? ", the default" : "");
-    return COMMAND_DONE;
-}
-
-static int change_setting(struct command_call *call, const char *account_id,
-                          const char *key, const char *value)
-{
-    const struct account_setting *setting = find_setting(key);
-    if (setting == NULL) {
-        return refuse_key(key);
-    }
-    if (value != NULL && !setting->check_value(value)) {
-        return command_fail("%s cannot be \"%s\": expected %s", key, value,
-                            setting->values);
-    }
-    return store_setting(call, account_id, setting, value);
-}
-
-static int account_set(struct command_call *call)
-{
-    struct id_text id;
-    bool is_reset = command_option(call, "--default") != NULL;
-    if (call->argument_count == 1 && is_reset) {
-        return command_misuse(call, "--default needs the KEY");
-    }
-    if (call->argument_count > 1 && (call->argument_count == 2) != is_reset) {
-        return command_misuse(call, "after the KEY expected either a VALUE or "
-                                    "--default");
-    }
-    if (!command_find_account(call, call->arguments[0], &id)) {
-        return COMMAND_FAILED;
-    }
-    return call->argument_count == 1
-               ? list_settings(call, id.text)
-               : change_setting(call, id.text, call->arguments[1],
-                                is_reset ? NULL : call->arguments[2]);
-}
-
 /* -- the table -- */
 
 static const struct command_option account_add_options[] = {
@@ -603,11 +482,7 @@ static const struct command_option account_add_options[] = {
 static const struct command_option credential_add_options[] = {
     { "--password-stdin", NULL,
       "read a chosen password from the standard input" },
-    { 0 },
-};
-
-static const struct command_option set_options[] = {
-    { "--default", NULL, "give KEY its default again" },
+    { "--group", "NAME", "the group of messages that name none" },
     { 0 },
 };
 
@@ -618,8 +493,6 @@ const struct command account_commands[] = {
       account_list },
     { "account remove", "ACCOUNT", "remove an account and what belongs to it",
       1, 1, NULL, NEEDS_SCHEMA, account_remove },
-    { "set", "ACCOUNT [KEY VALUE]", "show or change an account's settings", 1,
-      3, set_options, NEEDS_SCHEMA, account_set },
     { "credential add", "ACCOUNT USER",
       "add a user name for SMTP AUTH; prints a new password", 2, 2,
       credential_add_options, NEEDS_SCHEMA, credential_add },

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "core/clock.h"
 #include "core/text.h"
 #include "relay/command.h"
 
@@ -19,6 +20,14 @@ extern const struct command queue_commands[];
 extern const size_t queue_command_count;
 extern const struct command sandbox_commands[];
 extern const size_t sandbox_command_count;
+extern const struct command group_commands[];
+extern const size_t group_command_count;
+extern const struct command suppression_commands[];
+extern const size_t suppression_command_count;
+extern const struct command tracking_commands[];
+extern const size_t tracking_command_count;
+extern const struct command set_commands[];
+extern const size_t set_command_count;
 extern const struct command migrate_commands[];
 extern const size_t migrate_command_count;
 extern const struct command config_commands[];
@@ -60,18 +69,51 @@ bool command_find_account(struct command_call *call, const char *name,
 bool command_find_account_option(struct command_call *call,
                                  struct id_text *out_id,
                                  const char **out_parameter);
+/* The id of an account's group, by its name; `{}` and "" are the messages
+ * without a group. False: there is none, and that was said. */
+bool command_find_group(struct command_call *call, const char *account_id,
+                        const char *name, struct id_text *out_id);
+/* An account id, if the first argument names one; else NULL. */
+bool command_find_account_argument(struct command_call *call,
+                                   struct id_text *out_id,
+                                   const char **out_parameter);
+/* "2h" ago, or what is written there as it is, for PostgreSQL to read. */
+const char *command_read_since(const char *written,
+                               char out_text[CLOCK_TEXT_SIZE]);
+/* Say why a question with --since failed. */
+int command_fail_since(struct command_call *call, const char *since,
+                       const struct error *error);
 bool command_read_domain(const char *name, char *out_domain, size_t size);
 /* --limit, or the default; written as a parameter. */
 bool command_read_limit(const struct command_call *call, const char *initial,
                         struct id_text *out_limit);
 
+/* -- settings (command_set.c) -- */
+
+/* A value of tracking/policy.h; false: it cannot be, and that was said. */
+bool command_check_policy(const char *key, const char *value);
+/* The keys and what they may be, for the help of a command. */
+void command_print_account_settings(void);
+void command_print_group_settings(void);
+
+int command_message_diff(struct command_call *call); /* command_diff.c */
+
 /* -- output (command_output.c) -- */
 
 /* Foreign text for a terminal: control characters as "?". */
 void output_text(const char *text);
+/* Any bytes for a terminal: lines and tabs stay, CR goes, other control
+ * characters and what is no UTF-8 become "?". */
+void output_bytes(struct text text);
+/* Any bytes as a JSON string: what is no UTF-8 becomes U+FFFD. */
+json_t *output_text_json(struct text text);
 /* All rows, as JSON or aligned in columns; `nothing` instead of none. */
 void output_table(const struct command_call *call,
                   const struct admin_table *table, const char *nothing);
+/* For people these columns only. */
+void output_columns(const struct command_call *call,
+                    const struct admin_table *table, const char *const *columns,
+                    size_t column_count, const char *nothing);
 /* One JSON value on stdout; takes the reference. */
 void output_json(json_t *json);
 /* Each line of it, indented. */

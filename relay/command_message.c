@@ -90,6 +90,9 @@ static void print_message(const struct admin_table *message)
         { "message-id", "internet_message_id" },
         { "octets", "size_bytes" },
         { "priority", "priority" },
+        { "group", "group_name" },
+        { "tags", "tags_text" },
+        { "metadata", "metadata_text" },
         { "envelope id", "envelope_id" },
     };
     const char *sender = admin_value(message, 0, "sender");
@@ -124,6 +127,23 @@ static void print_attempt(const struct admin_table *attempts, size_t row)
     output_lines(admin_value(attempts, row, "transcript"), "      ");
 }
 
+/* "3 opens (2 without machines), first at …" */
+static void print_hits(const struct admin_table *deliveries, size_t row,
+                       const char *noun, const char *count_column,
+                       const char *human_column, const char *first_column)
+{
+    const char *count = admin_value(deliveries, row, count_column);
+    if (strcmp(count, "0") == 0) {
+        return;
+    }
+    struct buffer text = { 0 };
+    buffer_printf(&text, "%s (%s without machines), first at %s", count,
+                  admin_value(deliveries, row, human_column),
+                  admin_value(deliveries, row, first_column));
+    print_fact(noun, text.data);
+    buffer_free(&text);
+}
+
 static void print_delivery(const struct message_story *story, size_t row)
 {
     const struct admin_table *deliveries = story->deliveries;
@@ -137,6 +157,10 @@ static void print_delivery(const struct message_story *story, size_t row)
     print_fact("in queue", admin_value(deliveries, row, "queue_state"));
     print_fact("why", admin_value(deliveries, row, "why"));
     print_fact("next try", admin_value(deliveries, row, "next_try_at"));
+    print_hits(deliveries, row, "opens", "open_count", "human_open_count",
+               "first_opened_at");
+    print_hits(deliveries, row, "clicks", "click_count", "human_click_count",
+               "first_clicked_at");
     for (size_t i = 0; i < admin_row_count(story->attempts); i++) {
         if (strcmp(admin_value(story->attempts, i, "delivery_id"), id) == 0) {
             print_attempt(story->attempts, i);
@@ -144,12 +168,27 @@ static void print_delivery(const struct message_story *story, size_t row)
     }
 }
 
+static void print_event_fact(const struct admin_table *events, size_t row,
+                             const char *before, const char *column)
+{
+    if (!admin_is_null(events, row, column)) {
+        fputs(before, stdout);
+        output_text(admin_value(events, row, column));
+    }
+}
+
 static void print_event(const struct admin_table *events, size_t row)
 {
     const char *detail = admin_value(events, row, "detail");
-    printf("  %s  %-10s ", admin_value(events, row, "occurred_at"),
+    printf("  %s  %-12s ", admin_value(events, row, "occurred_at"),
            admin_value(events, row, "kind"));
     output_text(admin_value(events, row, "recipient"));
+    print_event_fact(events, row, " link ", "link_number");
+    print_event_fact(events, row, " ", "url");
+    print_event_fact(events, row, " by ", "verdict");
+    print_event_fact(events, row, ": ", "verdict_reason");
+    print_event_fact(events, row, " from ", "client_address");
+    print_event_fact(events, row, " with ", "user_agent");
     if (strcmp(detail, "{}") != 0) {
         putchar(' ');
         output_text(detail);
@@ -221,8 +260,9 @@ static int message_show(struct command_call *call)
 
 /* -- list -- */
 
-static const char *const states[] = { "queued",  "delivered", "failed",
-                                      "expired", "cancelled", "withdrawn" };
+static const char *const states[] = { "queued",   "delivered",  "failed",
+                                      "expired",  "cancelled",  "withdrawn",
+                                      "rejected", "suppressed" };
 
 static bool is_state(const char *state)
 {
@@ -232,26 +272,6 @@ static bool is_state(const char *state)
         }
     }
     return false;
-}
-
-/* "2h" ago, or a time as PostgreSQL reads it. */
-static const char *since_text(const char *written,
-                              char out_text[CLOCK_TEXT_SIZE])
-{
-    static const char units[] = "smhd";
-    static const int64_t unit_seconds[] = { 1, 60, 3600, 86400 };
-    struct text text = text_of(written);
-    uint64_t number = 0;
-    if (text.length < 2) {
-        return written;
-    }
-    const char *unit = strchr(units, text.data[text.length - 1]);
-    struct text digits = text_trim(text_slice(text, 0, text.length - 1));
-    if (unit == NULL || !text_to_uint64(digits, &number) || number > 1000000) {
-        return written;
-    }
-    int64_t seconds = (int64_t)number * unit_seconds[unit - units];
-    return clock_iso8601(clock_now() - seconds * CLOCK_SECOND, out_text);
 }
 
 static int message_list(struct command_call *call)
@@ -265,7 +285,8 @@ static int message_list(struct command_call *call)
     struct error error;
     if (state != NULL && !is_state(state)) {
         return command_misuse(call, "--state expects queued, delivered, "
-                                    "failed, expired, cancelled or withdrawn");
+                                    "failed, expired, cancelled, rejected, "
+                                    "suppressed or withdrawn");
     }
     if (!command_read_limit(call, "50", &limit)) {
         return COMMAND_MISUSED;
@@ -278,20 +299,14 @@ static int message_list(struct command_call *call)
         command_option(call, "--recipient"),
         command_option(call, "--sender"),
         state,
-        since == NULL ? NULL : since_text(since, since_at),
+        since == NULL ? NULL : command_read_since(since, since_at),
         limit.text,
     };
     struct admin_table *table =
         admin_run(call->admin, "admin_message_list", parameters,
                   ARRAY_LENGTH(parameters), &error);
     if (table == NULL) {
-        return strncmp(admin_sqlstate(call->admin), "2200", 4) == 0
-                   ? command_misuse(call,
-                                    "--since \"%s\" is no time: expected "
-                                    "2026-11-21, 2026-11-21T08:00:00Z, "
-                                    "or 30m, 2h, 1d for so long ago",
-                                    since != NULL ? since : "")
-                   : command_fail("%s", error.text);
+        return command_fail_since(call, since, &error);
     }
     output_table(call, table, "There is no such message.");
     admin_table_free(&table);
@@ -303,9 +318,16 @@ static const struct command_option message_list_options[] = {
     { "--recipient", "ADDRESS", "to this recipient only" },
     { "--sender", "ADDRESS", "from this envelope sender only" },
     { "--state", "STATE",
-      "queued, delivered, failed, expired, cancelled or withdrawn" },
+      "queued, delivered, failed, expired, cancelled, rejected, suppressed or "
+      "withdrawn" },
     { "--since", "TIME", "accepted since then; 2h is two hours ago" },
     { "--limit", "N", "at most so many, the newest (50)" },
+    { 0 },
+};
+
+static const struct command_option message_diff_options[] = {
+    { "--full", NULL, "the whole text, with [-removed-] and {+added+}" },
+    { "--7bit", NULL, "as for a host that takes no 8-bit text" },
     { 0 },
 };
 
@@ -315,5 +337,8 @@ const struct command message_commands[] = {
     { "message show", "ID",
       "everything known about a message, with its SMTP dialogues", 1, 1, NULL,
       NEEDS_SCHEMA, message_show },
+    { "message diff", "ID RECIPIENT",
+      "what a recipient's copy has that the message had not", 2, 2,
+      message_diff_options, NEEDS_SCHEMA, command_message_diff },
 };
 const size_t message_command_count = ARRAY_LENGTH(message_commands);

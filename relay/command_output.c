@@ -76,6 +76,62 @@ void output_text(const char *text)
     print_until(text, text + strlen(text));
 }
 
+/* Octets of the UTF-8 character that the text begins with, 0 if it begins with
+ * none. */
+static size_t character_length(struct text text)
+{
+    for (size_t length = 1; length <= 4 && length <= text.length; length++) {
+        if (text_is_utf8(text_slice(text, 0, length))) {
+            return length;
+        }
+    }
+    return 0;
+}
+
+static void put_character(struct text character)
+{
+    char copy[5] = "";
+    memcpy(copy, character.data, character.length);
+    if (copy[0] == '\n' || copy[0] == '\t') {
+        putchar(copy[0]);
+    } else if (copy[0] != '\r') {
+        fputs(printable_length(copy) > 0 ? copy : "?", stdout);
+    }
+}
+
+void output_bytes(struct text text)
+{
+    while (text.length > 0) {
+        size_t length = character_length(text);
+        if (length == 0) {
+            putchar('?');
+            length = 1;
+        } else {
+            put_character(text_slice(text, 0, length));
+        }
+        text = text_slice(text, length, text.length);
+    }
+}
+
+json_t *output_text_json(struct text text)
+{
+    struct buffer clean = { 0 };
+    while (text.length > 0) {
+        size_t length = character_length(text);
+        if (length == 0) {
+            buffer_append_string(&clean, "\xef\xbf\xbd");
+            length = 1;
+        } else {
+            buffer_append(&clean, text.data, length);
+        }
+        text = text_slice(text, length, text.length);
+    }
+    json_t *json =
+        json_stringn(clean.data != NULL ? clean.data : "", clean.length);
+    buffer_free(&clean);
+    return json;
+}
+
 void output_lines(const char *text, const char *indent)
 {
     while (*text != '\0') {
@@ -113,41 +169,53 @@ static void print_cell(const char *text, size_t width, bool is_last)
     }
 }
 
-static void print_columns(const struct admin_table *table)
+static void print_columns(const struct admin_table *table,
+                          const char *const *names, size_t columns)
 {
-    size_t columns = admin_column_count(table);
     size_t rows = admin_row_count(table);
     size_t *widths = memory_alloc_array(columns, sizeof(*widths));
     for (size_t c = 0; c < columns; c++) {
-        const char *name = admin_column_name(table, c);
-        widths[c] = width_of(name);
+        widths[c] = width_of(names[c]);
         for (size_t r = 0; r < rows; r++) {
-            size_t width = width_of(shown_value(table, r, name));
+            size_t width = width_of(shown_value(table, r, names[c]));
             widths[c] = width > widths[c] ? width : widths[c];
         }
-        print_cell(name, widths[c], c + 1 == columns);
+        print_cell(names[c], widths[c], c + 1 == columns);
     }
     putchar('\n');
     for (size_t r = 0; r < rows; r++) {
         for (size_t c = 0; c < columns; c++) {
-            print_cell(shown_value(table, r, admin_column_name(table, c)),
-                       widths[c], c + 1 == columns);
+            print_cell(shown_value(table, r, names[c]), widths[c],
+                       c + 1 == columns);
         }
         putchar('\n');
     }
     memory_free(widths);
 }
 
-void output_table(const struct command_call *call,
-                  const struct admin_table *table, const char *nothing)
+void output_columns(const struct command_call *call,
+                    const struct admin_table *table, const char *const *columns,
+                    size_t column_count, const char *nothing)
 {
     if (call->is_json) {
         output_json(admin_table_json(table));
     } else if (admin_row_count(table) == 0) {
         printf("%s\n", nothing);
     } else {
-        print_columns(table);
+        print_columns(table, columns, column_count);
     }
+}
+
+void output_table(const struct command_call *call,
+                  const struct admin_table *table, const char *nothing)
+{
+    size_t count = admin_column_count(table);
+    const char **names = memory_alloc_array(count, sizeof(*names));
+    for (size_t i = 0; i < count; i++) {
+        names[i] = admin_column_name(table, i);
+    }
+    output_columns(call, table, names, count, nothing);
+    memory_free(names);
 }
 
 void output_done(const struct command_call *call, json_t *json,

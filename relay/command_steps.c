@@ -125,6 +125,73 @@ bool command_find_account(struct command_call *call, const char *name,
     return is_found;
 }
 
+bool command_find_account_argument(struct command_call *call,
+                                   struct id_text *out_id,
+                                   const char **out_parameter)
+{
+    *out_parameter = call->argument_count == 0 ? NULL : out_id->text;
+    return call->argument_count == 0 ||
+           command_find_account(call, call->arguments[0], out_id);
+}
+
+bool command_find_group(struct command_call *call, const char *account_id,
+                        const char *name, struct id_text *out_id)
+{
+    if (name[0] == '\0' || strcmp(name, "{}") == 0) {
+        snprintf(out_id->text, sizeof(out_id->text), "0");
+        return true;
+    }
+    const char *parameters[] = { account_id, name };
+    struct admin_table *table =
+        command_query(call, "admin_group_find", parameters, 2);
+    if (table == NULL) {
+        return false;
+    }
+    bool is_found = admin_row_count(table) == 1;
+    if (is_found) {
+        snprintf(out_id->text, sizeof(out_id->text), "%s",
+                 admin_value(table, 0, "group_id"));
+    } else {
+        command_fail("account %s has no group \"%s\": baton group list %s "
+                     "shows them; its first message makes one, or baton group "
+                     "add",
+                     call->arguments[0], name, call->arguments[0]);
+    }
+    admin_table_free(&table);
+    return is_found;
+}
+
+const char *command_read_since(const char *written,
+                               char out_text[CLOCK_TEXT_SIZE])
+{
+    static const char units[] = "smhd";
+    static const int64_t unit_seconds[] = { 1, 60, 3600, 86400 };
+    struct text text = text_of(written);
+    uint64_t number = 0;
+    if (text.length < 2) {
+        return written;
+    }
+    const char *unit = strchr(units, text.data[text.length - 1]);
+    struct text digits = text_trim(text_slice(text, 0, text.length - 1));
+    if (unit == NULL || !text_to_uint64(digits, &number) || number > 1000000) {
+        return written;
+    }
+    int64_t seconds = (int64_t)number * unit_seconds[unit - units];
+    return clock_iso8601(clock_now() - seconds * CLOCK_SECOND, out_text);
+}
+
+int command_fail_since(struct command_call *call, const char *since,
+                       const struct error *error)
+{
+    return strncmp(admin_sqlstate(call->admin), "2200", 4) == 0
+               ? command_misuse(call,
+                                "--since \"%s\" is no time: expected "
+                                "2026-11-21, 2026-11-21T08:00:00Z, "
+                                "or 30m, 2h, 1d for so long ago",
+                                since != NULL ? since : "")
+               : command_fail("%s", error->text);
+}
+
 bool command_find_account_option(struct command_call *call,
                                  struct id_text *out_id,
                                  const char **out_parameter)

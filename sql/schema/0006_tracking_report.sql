@@ -668,7 +668,8 @@ BEGIN
                                  group_id)
         VALUES (p_account, v_event, now(), 'suppressed', v_row.message_id,
                 v_row.delivery_id, v_row.recipient,
-                jsonb_build_object('reason', v_row.reason, 'by', p_by),
+                jsonb_build_object('reason', v_row.reason, 'evidence',
+                                   v_row.evidence, 'by', p_by),
                 v_row.group_id);
         INSERT INTO baton.counter (account_id, group_id, hour, shard,
                                    failed_suppressed)

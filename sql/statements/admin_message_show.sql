@@ -1,4 +1,7 @@
 -- One message, by its id alone: the id names the day. All columns of
--- report.message.
+-- report.message, and for people tags_text and metadata_text.
 -- $1 message_id bigint
-SELECT * FROM report.message WHERE message_id = $1::bigint;
+SELECT *, array_to_string(tags, ', ') AS tags_text,
+       CASE metadata WHEN '{}' THEN '' ELSE metadata::text END AS metadata_text
+FROM report.message
+WHERE message_id = $1::bigint;
