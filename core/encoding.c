@@ -9,60 +9,102 @@
 
 #include "core/memory.h"
 
+/* RFC 4648, 4. */
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* Whole groups of three bytes; returns where the output ends. */
+static char *encode_groups(const unsigned char *data, size_t count, char *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t group = (uint32_t)data[0] << 16 | (uint32_t)data[1] << 8 |
+                         (uint32_t)data[2];
+        out[0] = base64_digits[group >> 18];
+        out[1] = base64_digits[group >> 12 & 63];
+        out[2] = base64_digits[group >> 6 & 63];
+        out[3] = base64_digits[group & 63];
+        data += 3;
+        out += 4;
+    }
+    return out;
+}
+
 void base64_encode(struct text bytes, struct buffer *out_text)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *data = (const unsigned char *)bytes.data;
+    size_t left = bytes.length % 3;
     buffer_reserve(out_text, bytes.length / 3 * 4 + 4);
-    for (size_t i = 0; i < bytes.length; i += 3) {
-        size_t left = bytes.length - i;
-        uint32_t group = (uint32_t)data[i] << 16;
-        group |= left > 1 ? (uint32_t)data[i + 1] << 8 : 0;
-        group |= left > 2 ? (uint32_t)data[i + 2] : 0;
-        char quad[4] = {
-            digits[group >> 18],
-            digits[group >> 12 & 63],
-            left > 1 ? digits[group >> 6 & 63] : '=',
-            left > 2 ? digits[group & 63] : '=',
-        };
-        buffer_append(out_text, quad, sizeof(quad));
+    char *from = out_text->data + out_text->length;
+    char *out = encode_groups(data, bytes.length / 3, from);
+    if (left > 0) {
+        const unsigned char *rest = data + bytes.length - left;
+        uint32_t group = (uint32_t)rest[0] << 16;
+        group |= left > 1 ? (uint32_t)rest[1] << 8 : 0;
+        *out++ = base64_digits[group >> 18];
+        *out++ = base64_digits[group >> 12 & 63];
+        *out++ = left > 1 ? base64_digits[group >> 6 & 63] : '=';
+        *out++ = '=';
     }
+    out_text->length += (size_t)(out - from);
+    out_text->data[out_text->length] = '\0';
 }
 
-/* The six bits of a digit, or -1. */
-static int digit_value(char digit)
+/* The six bits of every digit, plus one; 0: it is none. */
+static const uint8_t digit_values[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,
+    ['G'] = 7,  ['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12,
+    ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18,
+    ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30,
+    ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36,
+    ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+    ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54,
+    ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60,
+    ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64,
+};
+
+/* Groups of four digits without padding; false at a foreign byte. */
+static bool decode_groups(const unsigned char *digits, size_t count, char *out)
 {
-    if (digit >= 'A' && digit <= 'Z') {
-        return digit - 'A';
+    for (size_t i = 0; i < count; i++) {
+        uint32_t a = digit_values[digits[0]];
+        uint32_t b = digit_values[digits[1]];
+        uint32_t c = digit_values[digits[2]];
+        uint32_t d = digit_values[digits[3]];
+        if (a == 0 || b == 0 || c == 0 || d == 0) {
+            return false;
+        }
+        uint32_t group =
+            (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+        out[0] = (char)(group >> 16);
+        out[1] = (char)(group >> 8);
+        out[2] = (char)group;
+        digits += 4;
+        out += 3;
     }
-    if (digit >= 'a' && digit <= 'z') {
-        return digit - 'a' + 26;
-    }
-    if (digit >= '0' && digit <= '9') {
-        return digit - '0' + 52;
-    }
-    return digit == '+' ? 62 : digit == '/' ? 63 : -1;
+    return true;
 }
 
-/* One group of four digits, of which the last `padding` are "=". */
-static bool decode_group(const char *digits, size_t padding,
-                         struct buffer *out_bytes)
+/* The last group, of which the last `padding` digits are "=". */
+static bool decode_padded(const unsigned char *digits, size_t padding,
+                          char *out)
 {
     uint32_t group = 0;
     for (size_t i = 0; i < 4 - padding; i++) {
-        int value = digit_value(digits[i]);
-        if (value < 0) {
+        uint32_t value = digit_values[digits[i]];
+        if (value == 0) {
             return false;
         }
-        group |= (uint32_t)value << (18 - 6 * i);
+        group |= (value - 1) << (18 - 6 * i);
     }
-    uint32_t stray_bits = padding == 0 ? 0 : padding == 1 ? 0xff : 0xffff;
-    if (group & stray_bits) {
-        return false;
+    if (group & (padding == 1 ? 0xffu : 0xffffu)) {
+        return false; /* stray bits */
     }
-    char bytes[3] = { (char)(group >> 16), (char)(group >> 8), (char)group };
-    buffer_append(out_bytes, bytes, 3 - padding);
+    out[0] = (char)(group >> 16);
+    if (padding == 1) {
+        out[1] = (char)(group >> 8);
+    }
     return true;
 }
 
@@ -78,18 +120,22 @@ static size_t count_padding(struct text text)
 
 bool base64_decode(struct text text, struct buffer *out_bytes)
 {
-    size_t length_before = out_bytes->length;
+    const unsigned char *digits = (const unsigned char *)text.data;
     size_t padding = count_padding(text);
-    bool is_right = text.length % 4 == 0;
-    for (size_t i = 0; is_right && i < text.length; i += 4) {
-        bool is_last = i + 4 == text.length;
-        is_right =
-            decode_group(text.data + i, is_last ? padding : 0, out_bytes);
+    size_t whole = text.length / 4 - (padding > 0 ? 1 : 0);
+    if (text.length % 4 != 0) {
+        return false;
     }
-    if (!is_right && out_bytes->data) {
-        out_bytes->length = length_before;
-        out_bytes->data[length_before] = '\0';
+    buffer_reserve(out_bytes, text.length / 4 * 3);
+    char *out = out_bytes->data + out_bytes->length;
+    bool is_right =
+        decode_groups(digits, whole, out) &&
+        (padding == 0 ||
+         decode_padded(digits + whole * 4, padding, out + whole * 3));
+    if (is_right) {
+        out_bytes->length += text.length / 4 * 3 - padding;
     }
+    out_bytes->data[out_bytes->length] = '\0';
     return is_right;
 }
 

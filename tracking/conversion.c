@@ -2,7 +2,10 @@
 /* See conversion_internal.h. S7, E4; RFC 2045, section 6. */
 #include "tracking/conversion_internal.h"
 
+#include "tracking/line.h"
 #include "tracking/transfer.h"
+
+#define ENCODED_OCTETS_MAX 76 /* RFC 2045, 6.7 and 6.8 */
 
 static const struct conversion_row {
     const char *encoding;
@@ -86,20 +89,37 @@ static bool refuse(const struct mime_part *part, const char *place,
                : refuse_8bit(part->body_line_8bit, place, error);
 }
 
+/* A text part with a line that is longer than those of encoded ones. */
+static bool can_wrap(struct text message, const struct mime_part *part)
+{
+    if (!is_of(part, "text/") || find_obstacle(part)) {
+        return false;
+    }
+    struct text rest = mime_part_body(message, part);
+    while (rest.length > 0) {
+        if (line_content(line_take(&rest)).length > ENCODED_OCTETS_MAX) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool conversion_plan(struct text message, const struct mime_part *part,
-                     bool to_7bit, enum conversion *out_conversion,
-                     struct error *error)
+                     const struct conversion_wish *wish,
+                     enum conversion *out_conversion, struct error *error)
 {
     *out_conversion = CONVERSION_NONE;
     if (part->long_header_line > 0) {
         return refuse_long_line(part->long_header_line, "in a header", error);
     }
-    if (to_7bit && part->header_line_8bit > 0) {
+    if (wish->to_7bit && part->header_line_8bit > 0) {
         return refuse_8bit(part->header_line_8bit, "in a header", error);
     }
-    bool is_needed =
-        part->long_body_line > 0 || (to_7bit && part->body_line_8bit > 0);
+    bool is_needed = part->long_body_line > 0 ||
+                     (wish->to_7bit && part->body_line_8bit > 0);
     if (!is_needed) {
+        bool is_wanted = wish->wraps_76 && can_wrap(message, part);
+        *out_conversion = is_wanted ? choose(message, part) : CONVERSION_NONE;
         return true;
     }
     const char *obstacle = find_obstacle(part);

@@ -21,9 +21,15 @@ enum conversion {
     CONVERSION_WRAP_BASE64,
 };
 
+struct conversion_wish {
+    bool to_7bit; /* E4 */
+    bool wraps_76; /* text parts, where it can be done */
+};
+
 /* What a part needs. False: it cannot be done; the sentence names the line. */
 bool conversion_plan(struct text message, const struct mime_part *part,
-                     bool to_7bit, enum conversion *out_conversion,
+                     const struct conversion_wish *wish,
+                     enum conversion *out_conversion,
                      struct error *error) MUST_USE;
 
 /* The value of Content-Transfer-Encoding afterwards, or NULL if it stays. */

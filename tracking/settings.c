@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The room's rows of the section [limits]: what a message may ask of us. */
+/* The room's rows of [limits] and [tracking]: what a message may ask of us. */
 #include "core/memory.h"
 #include "tracking/compose.h"
 #include "tracking/settings_internal.h"
@@ -11,6 +11,7 @@ static struct tracking_limits limits = {
     .mime_depth = 100,
     .mime_parts = 1000,
     .received_fields = 100,
+    .html_size = INT64_C(20) * 1024 * 1024,
 };
 
 const struct tracking_limits *tracking_limits(void)
@@ -60,5 +61,14 @@ const struct setting tracking_settings[] = {
       /* RFC 5321, 6.3: at least 100. */
       .minimum = 100,
       .maximum = 10000 },
+    { .section = "tracking",
+      .key = "html_size",
+      .type = SETTING_SIZE,
+      .value = &limits.html_size,
+      .initial = "20 MB",
+      .description = "Largest text or HTML part that is edited; a larger one "
+                     "is left alone",
+      .minimum = 1024,
+      .maximum = INT64_C(1024) * 1024 * 1024 },
 };
 const size_t tracking_setting_count = ARRAY_LENGTH(tracking_settings);

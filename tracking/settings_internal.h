@@ -11,6 +11,7 @@ struct tracking_limits {
     int64_t mime_depth;
     int64_t mime_parts;
     int64_t received_fields;
+    int64_t html_size;
 };
 
 const struct tracking_limits *tracking_limits(void);

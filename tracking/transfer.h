@@ -24,7 +24,42 @@ void quoted_printable_decode(struct text lines, struct buffer *out_text);
  * stray 8-bit bytes. Decodes to the same bytes. */
 void quoted_printable_wrap(struct text lines, struct buffer *out_lines);
 
+/* Writes text in pieces, from whatever column. */
+struct quoted_printable_writer {
+    struct buffer *out;
+    size_t column;
+};
+/* As quoted_printable_encode. */
+void quoted_printable_write(struct quoted_printable_writer *writer,
+                            struct text text);
+/* Within one line: what is encoded already, without blanks at its end. */
+void quoted_printable_write_coded(struct quoted_printable_writer *writer,
+                                  struct text line);
+void quoted_printable_break(struct quoted_printable_writer *writer);
+
+/* Moves through encoded lines and through what they decode to, side by side:
+ * `encoded` is right behind what made the last of the `decoded` bytes. */
+struct quoted_printable_cursor {
+    struct text lines;
+    size_t encoded;
+    size_t decoded;
+    /* Of the line it is in. */
+    size_t content_to; /* without a soft break and blanks at the end */
+    size_t line_to;
+    bool is_soft;
+    bool has_line_end;
+};
+struct quoted_printable_cursor quoted_printable_cursor_start(struct text lines);
+void quoted_printable_cursor_move(struct quoted_printable_cursor *cursor,
+                                  size_t decoded);
+/* Over soft breaks that are right here. */
+void quoted_printable_cursor_skip_breaks(
+    struct quoted_printable_cursor *cursor);
+
 void base64_encode_lines(struct text bytes, struct buffer *out_lines);
+/* The same in lines of so many octets, a multiple of 4. */
+void base64_encode_columns(struct text bytes, size_t columns,
+                           struct buffer *out_lines);
 
 /* White space is skipped; false on any other foreign byte or a wrong length,
  * *out_bytes is then unchanged. */
