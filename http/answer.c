@@ -38,32 +38,25 @@ static const struct {
     [PAGE_NOT_FOUND] = { TEXT_PAGE(404, "There is nothing here.\n") },
     [PAGE_AWAY] = { TEXT_PAGE(503, "Not ready yet: please try again in a few "
                                    "seconds.\n"),
-                    .header = "Retry-After",
-                    .value = "5" },
-    [PAGE_NOT_STORED] = { TEXT_PAGE(
-                              503, "Your wish could not be stored. Nothing is "
-                                   "certain yet: please try again in a "
-                                   "minute.\n"),
-                          .header = "Retry-After",
-                          .value = "60" },
+                    .header = "Retry-After", .value = "5" },
+    [PAGE_NOT_STORED] = { TEXT_PAGE(503,
+                                    "Your wish could not be stored. Nothing is "
+                                    "certain yet: please try again in a "
+                                    "minute.\n"),
+                          .header = "Retry-After", .value = "60" },
     [PAGE_BAD_REQUEST] = { TEXT_PAGE(400, "This request is not understood.\n"),
-                           .header = "Connection",
-                           .value = "close" },
+                           .header = "Connection", .value = "close" },
     [PAGE_BAD_FORM] = { TEXT_PAGE(400, "This form is not understood; nothing "
                                        "was changed.\n") },
     [PAGE_TOO_LARGE] = { TEXT_PAGE(413, "This request is too large.\n"),
-                         .header = "Connection",
-                         .value = "close" },
+                         .header = "Connection", .value = "close" },
     [PAGE_TOO_MANY] = { TEXT_PAGE(429, "Too many wrong links: please wait a "
                                        "minute.\n"),
-                        .header = "Retry-After",
-                        .value = "60" },
-    [PAGE_METHOD] = { TEXT_PAGE(405, "Use GET.\n"),
-                      .header = "Allow",
+                        .header = "Retry-After", .value = "60" },
+    [PAGE_METHOD] = { TEXT_PAGE(405, "Use GET.\n"), .header = "Allow",
                       .value = "GET, HEAD" },
     [PAGE_METHOD_POST] = { TEXT_PAGE(405, "Use GET or POST.\n"),
-                           .header = "Allow",
-                           .value = "GET, HEAD, POST" },
+                           .header = "Allow", .value = "GET, HEAD, POST" },
     [PAGE_NOTHING] = { TEXT_PAGE(200, "") },
 };
 _Static_assert(ARRAY_LENGTH(pages) == PAGE_COUNT, "every page needs a row");
@@ -154,10 +147,9 @@ void answer_text(struct answer *answer, unsigned status,
                  const char *content_type, struct text body)
 {
     answer_free(answer);
-    *answer = (struct answer){
-        .status = status,
-        .response = make_response(body, MHD_RESPMEM_MUST_COPY, content_type)
-    };
+    *answer = (struct answer){ .status = status,
+                               .response = make_response(
+                                   body, MHD_RESPMEM_MUST_COPY, content_type) };
 }
 
 void answer_html(struct answer *answer, const struct answers *answers,

@@ -71,8 +71,7 @@ static bool find_parameter(struct text field, const char *name,
 {
     size_t at = text_find_byte(field, ';');
     while (at < field.length) {
-        struct text rest =
-            text_trim(text_slice(field, at + 1, field.length));
+        struct text rest = text_trim(text_slice(field, at + 1, field.length));
         size_t equals = text_find_byte(rest, '=');
         struct text value = text_slice(rest, equals, rest.length);
         size_t end;

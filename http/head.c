@@ -29,8 +29,8 @@ enum field {
     FIELD_COUNT
 };
 
-#define NAME(string)                     \
-    {                                    \
+#define NAME(string)                      \
+    {                                     \
         (string), sizeof((string "")) - 1 \
     }
 
@@ -150,9 +150,9 @@ static bool is_prefetch(const struct head *head)
 
 static enum http_method read_method(const char *method)
 {
-    static const char *const methods[] = { [HTTP_GET] = "GET",
-                                           [HTTP_HEAD] = "HEAD",
-                                           [HTTP_POST] = "POST" };
+    static const char *const methods[] = {
+        [HTTP_GET] = "GET", [HTTP_HEAD] = "HEAD", [HTTP_POST] = "POST"
+    };
     for (size_t i = 0; i < ARRAY_LENGTH(methods); i++) {
         if (strcmp(method, methods[i]) == 0) {
             return (enum http_method)i;

@@ -9,10 +9,12 @@ const char page_style[] =
     "main{box-sizing:border-box;max-width:34rem;margin:4vh auto;padding:1.5rem;"
     "background:#fff;border-radius:.5rem;overflow-wrap:anywhere}"
     "h1{margin:0 0 1rem;font-size:1.5rem;line-height:1.25}"
-    "button{min-height:3rem;padding:.5rem 1.5rem;border:0;border-radius:.375rem;"
+    "button{min-height:3rem;padding:.5rem "
+    "1.5rem;border:0;border-radius:.375rem;"
     "background:#0b57d0;color:#fff;font:inherit;cursor:pointer}"
     "button:hover{background:#0842a0}"
-    "button:focus-visible{outline:.1875rem solid #1c1e21;outline-offset:.1875rem}"
+    "button:focus-visible{outline:.1875rem solid "
+    "#1c1e21;outline-offset:.1875rem}"
     "@media(prefers-color-scheme:dark){"
     "body{background:#16181c;color:#e8eaed}main{background:#23262b}"
     "button{background:#a8c7fa;color:#062e6f}button:hover{background:#d3e3fd}"
@@ -43,7 +45,7 @@ static const struct {
 static void append_escaped(struct buffer *html, const char *text)
 {
     static const char *const escapes[128] = {
-        ['&'] = "&amp;", ['<'] = "&lt;",   ['>'] = "&gt;",
+        ['&'] = "&amp;",  ['<'] = "&lt;",   ['>'] = "&gt;",
         ['"'] = "&quot;", ['\''] = "&#39;",
     };
     for (; *text != '\0'; text++) {

@@ -51,12 +51,11 @@ static enum http_verdict start_host_check(struct http_request *request)
     char host[TARGET_HOST_SIZE];
     bool is_asked = request->is_from_proxy && service->directory != NULL &&
                     text_starts_with_ignoring_case(request->query, "domain=");
-    bool is_ours =
-        is_asked &&
-        target_host(text_slice(request->query, strlen("domain="),
-                               text_find_byte(request->query, '&')),
-                    host) &&
-        directory_tracking_host(service->directory, host) != 0;
+    bool is_ours = is_asked &&
+                   target_host(text_slice(request->query, strlen("domain="),
+                                          text_find_byte(request->query, '&')),
+                               host) &&
+                   directory_tracking_host(service->directory, host) != 0;
     answer_page(&request->answer, service->answers,
                 is_ours ? PAGE_NOTHING : PAGE_NOT_FOUND);
     return HTTP_ANSWERED;

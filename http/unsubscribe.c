@@ -60,8 +60,8 @@ static void on_field(void *owner, struct text name, struct text value)
 static enum wish read_wish(const struct http_request *request)
 {
     enum wish wish = WISH_NONE;
-    bool is_form = form_read(request->content_type,
-                             buffer_text(&request->body), on_field, &wish);
+    bool is_form = form_read(request->content_type, buffer_text(&request->body),
+                             on_field, &wish);
     return is_form && wish != WISH_UNCLEAR ? wish : WISH_NONE;
 }
 
@@ -126,9 +126,9 @@ static void look(struct http_request *request, const struct token *token)
 {
     struct task *task = start_task(request, token, WISH_NONE);
     const char *address = request->service->payload.data;
-    task->query = suppressions_find(request->service->database,
-                                    token->account_id, token->group_id,
-                                    &address, 1, on_found, task);
+    task->query =
+        suppressions_find(request->service->database, token->account_id,
+                          token->group_id, &address, 1, on_found, task);
 }
 
 /* User agents are kept as text: UTF-8, not longer than anybody needs. */
@@ -165,11 +165,10 @@ static void act(struct http_request *request, const struct token *token,
             is_kept ? network_address_text(&request->client, client) : NULL,
         .user_agent = is_kept ? user_agent : NULL,
     };
-    task->query = wish == WISH_RESUBSCRIBE
-                      ? subscription_resume(service->database, &change,
-                                            on_changed, task)
-                      : subscription_end(service->database, &change, on_changed,
-                                         task);
+    task->query =
+        wish == WISH_RESUBSCRIBE
+            ? subscription_resume(service->database, &change, on_changed, task)
+            : subscription_end(service->database, &change, on_changed, task);
     memory_free(user_agent);
 }
 

@@ -59,8 +59,8 @@ static void wrong_ranges_are_named(void **state)
     (void)state;
     assert_true(proxies_read(text_of(""), &proxies, &error));
     assert_int_equal(proxies.count, 0);
-    assert_false(proxies_read(text_of("10.0.0.0/8 nonsense"), &proxies,
-                              &error));
+    assert_false(
+        proxies_read(text_of("10.0.0.0/8 nonsense"), &proxies, &error));
     assert_true(error.text[0] != '\0');
     for (int i = 0; i <= FORWARDED_PROXIES_MAX; i++) {
         buffer_printf(&many, "10.0.0.%d ", i);

@@ -99,9 +99,8 @@ static const char *converse(struct rig *rig, const char *bytes)
     rig->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     rig->is_closed = false;
     buffer_clear(&rig->received);
-    assert_int_equal(connect(rig->client, &rig->address.socket.any,
-                             rig->address.length),
-                     0);
+    assert_int_equal(
+        connect(rig->client, &rig->address.socket.any, rig->address.length), 0);
     size_t length = strlen(bytes);
     assert_int_equal(send(rig->client, bytes, length, 0), (ssize_t)length);
     watch_start(&rig->readable, rig->loop, rig->client, WATCH_READ, on_readable,
@@ -195,9 +194,8 @@ static void nobody_is_accepted_after_quiescing(void **state)
     struct rig *rig = *state;
     http_server_quiesce(rig->server);
     rig->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(rig->client, &rig->address.socket.any,
-                             rig->address.length),
-                     0);
+    assert_int_equal(
+        connect(rig->client, &rig->address.socket.any, rig->address.length), 0);
     timer_start(&rig->timer, rig->loop, 50, stop, rig);
     loop_run(rig->loop);
     char byte;

@@ -92,8 +92,7 @@ static void a_host_has_a_longest_form(void **state)
     char host[TARGET_HOST_SIZE];
     (void)state;
     memset(name, 'a', sizeof(name));
-    assert_true(
-        target_host((struct text){ name, TARGET_HOST_SIZE - 1 }, host));
+    assert_true(target_host((struct text){ name, TARGET_HOST_SIZE - 1 }, host));
     assert_false(target_host((struct text){ name, TARGET_HOST_SIZE }, host));
 }
 
