@@ -13,6 +13,7 @@ from instance import PASSWORD, USER
 from rewriting_oracle import Tracking, require
 from waiting import wait_until
 
+MESSAGES_PER_SESSION = 500
 
 # Making
 
@@ -113,14 +114,14 @@ def submit_all(baton, items, connections=4):
 
     def work():
         try:
-            with Dialogue(baton.address("clear"), timeout=60) as d:
-                d.enter(USER, PASSWORD)
-                while True:
-                    try:
+            while not waiting.empty():
+                with Dialogue(baton.address("clear"), timeout=60) as d:
+                    d.enter(USER, PASSWORD)
+                    for _ in range(MESSAGES_PER_SESSION):
                         index, (recipients, data) = waiting.get_nowait()
-                    except queue.Empty:
-                        break
-                    replies[index] = submit_one(d, recipients, data)
+                        replies[index] = submit_one(d, recipients, data)
+        except queue.Empty:
+            pass
         except Exception as fault:  # reported by the caller's thread
             faults.append(fault)
 

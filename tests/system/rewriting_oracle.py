@@ -148,6 +148,7 @@ class Tracking:
         # H4: quoted so that no reader can take anything of it for its own.
         self.pixel = re.compile(r"<img [^<>]*" + re.escape(base)
                                 + r"/o/[A-Za-z0-9_-]+\"[^<>]*>")
+        self.pixel_at_end = re.compile(self.pixel.pattern + r"(?:\r\n)*$")
 
     def tracks(self, tag):
         """The target of a start tag that is to be rewritten, or None."""
@@ -361,7 +362,7 @@ class Part:
         self.fields.set_default_type(default)
         self.type = self.fields.get_content_type()
         self.encoding = str(self.fields.get("Content-Transfer-Encoding", "7bit")
-                            ).strip().lower()
+                            ).strip("; \t\r\n").lower()
         disposition = str(self.fields.get("Content-Disposition", ""))
         self.is_attached = disposition.strip().lower().startswith("attachment")
         charset = self.fields.get_content_charset()
@@ -513,7 +514,8 @@ def compare_bodies(sent, got, tracking, with_tree=True):
     found = compare_documents(*documents, tracking, with_tree)
     compare_bytes(before, after, tracking, found.links,
                   None if is_wide(codec) else codec)
-    if (sent.part.encoding, got.part.encoding) == ("quoted-printable",) * 2:
+    if (sent.part.encoding == got.part.encoding == "quoted-printable"
+            and is_sound_quoted_printable(sent.data)):
         compare_quoted_printable(sent.data, got.data, tracking, found.links, codec)
     if got.part.encoding in ("quoted-printable", "base64") and found.links:
         check_encoded_lines(sent, got)
@@ -521,13 +523,19 @@ def compare_bodies(sent, got, tracking, with_tree=True):
 
 
 def with_end_of(before, after, tracking):
-    """A pixel at the very end may have a line of its own."""
-    rest = tracking.pixel.sub("", after)
-    if before.endswith("\r\n") and not rest.endswith("\r\n"):
-        return after + "\r\n"
-    if rest.endswith(before[-2:] + "\r\n"):
+    """A pixel at the very end may stand in front of the last line end or behind
+    it, and have one of its own."""
+    if not tracking.pixel_at_end.search(after):
+        return after
+    ends = [len(re.search(r"(?:\r\n)*$", body)[0]) // 2 for body
+            in (before, tracking.pixel.sub("", after))]
+    if ends[1] == ends[0] + 1:
         return after.removesuffix("\r\n")
-    return after
+    return after + "\r\n" if ends[1] == ends[0] - 1 else after
+
+
+def is_sound_quoted_printable(data):
+    return not re.search(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r\n|[ \t]*$)", data)
 
 
 def check_encoded_lines(sent, got):

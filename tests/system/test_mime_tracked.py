@@ -266,8 +266,9 @@ def check_wire(one, to_7bit):
 
 
 def has_8bit_where_none_may_change(data):
-    return any(piece.part is not None and piece.part.is_frozen()
-               and any(byte > 127 for byte in piece.data)
+    return any(piece.part is not None and any(byte > 127 for byte in piece.data)
+               and (piece.part.is_frozen()
+                    or piece.part.encoding not in SOUND_ENCODINGS)
                for piece in split_message(data))
 
 
@@ -509,12 +510,12 @@ def test_f9_where_html_is_found(mailing, name):
 
 
 def test_f9_several_documents(mailing):
-    """Each has its links, the message one pixel."""
+    """Each has its links and its pixel: nobody knows which one is shown."""
     parts = [mail.part(HTML.replace(b"a.example", b"%d.example" % index),
                        encoding=encoding)
              for index, encoding in enumerate(("7bit", "quoted-printable",
                                                "base64"))]
-    check(mailing, mail.message("b@eight.example", mail.multipart(parts)), 3)
+    check(mailing, mail.message("b@eight.example", mail.multipart(parts)), 3, 3)
 
 
 # Charsets (F10)
@@ -666,7 +667,7 @@ def test_s7_links_that_make_a_line_too_long(mailing, encoding):
     letters = "ä" if encoding == "8bit" else "a"
     document = (f"<p>{'x' * 300}<a href=\"http://a.example/{'long/' * 100}\">"
                 f"{letters}</a>\r\n.dot\r\n<a href=\"http://b.example/"
-                f"{'l' * 20000 if encoding != '7bit' and encoding != '8bit' else ''}"
+                f"{'l' * 8000 if encoding != '7bit' and encoding != '8bit' else ''}"
                 f"\">x</a>").encode()
     data = mail.message("b@eight.example", mail.part(document, encoding=encoding))
     check(mailing, data, 2)
@@ -749,7 +750,7 @@ def oracle_header(data):
 
 @pytest.mark.parametrize("subject", [
     "no group", "{ }", "braces {in the} middle", "{open", "close}", "a {b} c",
-    "=?utf-8?Q?b=C3=BCcher?=", "  two  spaces ", "=?broken?Q?x{y}", "a\r\n b\r\n c",
+    "=?utf-8?Q?b=C3=BCcher?=", "  two  spaces ", "=?broken?Q?x{y}?", "a\r\n b\r\n c",
     "=?utf-8?Q?a_{b?= c", "x" * 70 + "\r\n\t" + "y" * 900])
 def test_r8_subjects_without_a_group_stay(mailing, subject):
     data = mail.message("b@eight.example", mail.part(b"x", kind="text/plain"),
@@ -815,7 +816,8 @@ def test_u7_the_callers_own_unsubscribe_is_kept(mailing):
 
 
 def test_u7_unless_the_group_replaces_it(mailing):
-    mailing.baton.cli("group", "set", "demo", "News", "replace_unsubscribe", "on")
+    mailing.baton.cli("group", "add", "demo", "News")
+    mailing.baton.cli("group", "set", "demo", "News", "own_unsubscribe", "replace")
     data = mail.message("b@eight.example", mail.part(HTML), OWN,
                         subject="News {News}")
     mailing.sinks[0].messages.clear()

@@ -415,8 +415,9 @@ def test_h3_what_is_left_alone(mailing):
 
 def test_h3_hosts_that_only_look_like_ours_are_followed(mailing):
     base = mailing.tracking.base
-    targets = [base + ".example/x", base + "0/x", base.replace("//", "//x@") + "/",
-               base.replace("//", "//x."), "http://127.0.0.1/x"]
+    targets = [base + ".example/x", base + "0/x", base.replace("//", "//x."),
+               "http://127.0.0.1/x", "http://x.example/" + base,
+               base.replace("//", "//x.example\\@"), base + "@x.example/"]
     text = "".join(f'<a href="{target}">x</a>' for target in targets)
     found = compare_documents(text, copy_of(mailing, text), mailing.tracking)
     assert [target for _, target in found.links] == targets
