@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What next hops see, and what becomes of it."""
 
+import email
 import re
 
 import pytest
@@ -268,10 +269,27 @@ def test_e4_8bit_to_a_hop_without_8bitmime(fresh):
     baton.submit(message(body="gr\u00fc\u00dfe\r\n", fields="MIME-Version: 1.0\r\n"
                  "Content-Type: text/plain; charset=utf-8\r\n"
                  "Content-Transfer-Encoding: 8bit\r\n"))
+    one = sink.wait_for(1)[0]
+    assert one.data.isascii() and "8BITMIME" not in one.arguments[0]
+    arrived = email.message_from_bytes(one.data)
+    assert arrived["Content-Transfer-Encoding"] == "quoted-printable"
+    assert arrived.get_payload(decode=True) == "gr\u00fc\u00dfe\r\n".encode()
+    wait_for_states(baton, {"b@rcpt.example": "delivered"})
+
+
+def test_e4_8bit_that_cannot_become_7_bit_fails(fresh):
+    """In a signed part not a byte may change."""
+    baton, sink = fresh(extensions=("PIPELINING",))
+    baton.submit(message(
+        body="--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+        "gr\u00fc\u00dfe\r\n--b\r\nContent-Type: application/pgp-signature\r\n\r\n"
+        "x\r\n--b--\r\n",
+        fields="MIME-Version: 1.0\r\nContent-Type: multipart/signed; "
+        'protocol="application/pgp-signature"; boundary=b\r\n'))
     wait_for_states(baton, {"b@rcpt.example": "failed"})
-    attempt = wait_for_attempts(baton)[0]
-    assert attempt["enhanced_code"] == "5.6.3"
-    assert not any(b"gr\xc3\xbc" in one.data and one.sender for one in sink.messages)
+    assert wait_for_attempts(baton)[0]["enhanced_code"] == "5.6.3"
+    assert not any(b"gr\xc3\xbc" in one.data and one.sender
+                   for one in sink.messages)
 
 
 def test_e4_8bit_is_declared_where_it_is_offered(fresh):

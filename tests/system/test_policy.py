@@ -118,10 +118,10 @@ def test_the_emergency_switch_reaches_what_waits(make_baton, make_sink):
 
 
 def test_the_emergency_switch_for_everything(relay, sink):
-    relay.cli("set", "--everywhere", "pass_through", "on")
+    relay.cli("pass-through", "on")
     wait_until(lambda: not is_click_tracked(send(relay, sink, html())),
                "the switch to be known")
-    relay.cli("set", "--everywhere", "pass_through", "off")
+    relay.cli("pass-through", "off")
     wait_until(lambda: is_click_tracked(send(relay, sink, html())),
                "the switch to be known")
 
