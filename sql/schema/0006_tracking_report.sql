@@ -615,6 +615,14 @@ COMMENT ON COLUMN report.queue.size_bytes IS 'The message''s size as it came.';
 COMMENT ON COLUMN report.queue.worker_id IS
     'Of a leased delivery: whose it is.';
 
+-- The lowest id of an instant, for conditions that read a part of the history.
+CREATE FUNCTION report.id_at(at timestamptz) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN baton.id_lowest_at(at);
+COMMENT ON FUNCTION report.id_at IS
+    'The lowest id made at that time: event_id >= report.id_at(now() - '
+    'interval ''1 day'') reads a day of history only.';
+
 -- Give up what is queued for suppressed addresses: for this one, or for all of
 -- the account (NULL). State, event and counter of each, and the workers that
 -- have it in hand are told. Returns how many. p_by: who did it, for the event.
