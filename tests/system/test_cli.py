@@ -26,8 +26,9 @@ def baton_alone(*arguments):
 def subcommands():
     """The names that `baton --help` lists."""
     text = baton_alone("--help").stdout
-    return re.findall(r"^  ([a-z]+(?: (?:add|list|remove|set|show|retry|cancel|"
-                      r"suspended|suspend|resume|reference))?)(?=\s|$)", text, re.M)
+    return re.findall(r"^  ([a-z-]+(?: (?:add|list|remove|rename|rotate|set|show|"
+                      r"diff|import|export|retry|cancel|suspended|suspend|resume|"
+                      r"reference))?)(?=\s|$)", text, re.M)
 
 
 def test_help_lists_the_subcommands():
@@ -37,7 +38,11 @@ def test_help_lists_the_subcommands():
     for name in ("serve", "migrate", "config", "account add", "credential add",
                  "network add", "domain add", "set", "route set", "message show",
                  "message list", "queue", "queue retry", "queue cancel",
-                 "queue suspend", "queue resume", "sandbox list", "health"):
+                 "queue suspend", "queue resume", "sandbox list", "health",
+                 "group list", "group rename", "group set", "counters",
+                 "suppression list", "suppression add", "suppression remove",
+                 "suppression import", "suppression export", "key list",
+                 "tracking-host add", "key rotate", "message diff"):
         assert name in names, name
 
 
@@ -134,6 +139,25 @@ def test_networks(baton, sink):
     (("network", "add", "demo", "10.0.0.0/99"), "10.0.0.0/99"),
     (("set", "demo", "no_such_setting", "on"), "no_such_setting"),
     (("set", "demo", "any_sender", "perhaps"), "perhaps"),
+    (("set", "demo", "track_clicks", "perhaps"), "text, both"),
+    (("set", "demo", "privcy", "full"), "did you mean privacy"),
+    (("group", "list", "nobody-knows"), "nobody-knows"),
+    (("group", "set", "demo", "No group", "track_opens", "off"), "No group"),
+    (("group", "set", "demo", "X", "any_sender", "on"), "any_sender"),
+    (("group", "add", "demo", "x" * 101), "100 bytes"),
+    (("counters", "demo", "--since", "teatime"), "teatime"),
+    (("counters", "demo", "--group", "No group"), "No group"),
+    (("suppression", "add", "demo", "no-address"), "no-address"),
+    (("suppression", "add", "demo", "a@b.c", "--reason", "mood"), "mood"),
+    (("suppression", "add", "demo", "a@b.c", "--expires", "soon"), "soon"),
+    (("suppression", "remove", "demo", "a@b.c"), "a@b.c"),
+    (("suppression", "import", "demo", "/nowhere.csv"), "/nowhere.csv"),
+    (("tracking-host", "add", "demo", "no host"), "no host"),
+    (("tracking-host", "remove", "demo", "x.example"), "x.example"),
+    (("pass-through", "perhaps"), "perhaps"),
+    (("credential", "add", "demo", "y", "--group", " "), "empty"),
+    (("message", "diff", "12345", "a@b"), "12345"),
+    (("message", "diff", "x", "a@b"), "no message id"),
     (("route", "set", "x.example", "ftp://y"), "ftp"),
     (("message", "show", "12345"), "12345"),
     (("account", "remove", "nobody-knows"), "nobody-knows"),
@@ -251,6 +275,323 @@ def test_queue_suspend_and_resume(waiting):
                "the suspended ones to be delivered")
     assert len([m for m in sink.messages
                 if m.recipients == ["b@later.example"]]) > count
+
+
+# Groups and what is done to their messages
+
+
+def test_set_knows_what_is_done_to_messages(baton):
+    settings = {row["key"]: row for row in baton.cli_json("set", "demo")}
+    assert settings["track_opens"]["value"] == "on"
+    assert settings["any_sender"]["value"] == "on"
+    baton.cli("set", "demo", "privacy", "pseudonymous")
+    settings = {row["key"]: row for row in baton.cli_json("set", "demo")}
+    assert settings["privacy"]["value"] == "pseudonymous"
+    assert not settings["privacy"]["is_default"]
+    baton.cli("set", "demo", "privacy", "--default")
+    helped = baton_alone("set", "--help").stdout
+    for word in ("any_sender", "recipients_per_day", "privacy", "pseudonymous"):
+        assert word in helped
+    assert list(settings).count("expires_after") == 1
+
+
+def test_groups(baton):
+    baton.cli("group", "add", "demo", "Alerts")
+    again = baton.cli("group", "add", "demo", "ALERTS", check=False)
+    assert again.returncode == 1 and "already" in again.stderr
+    baton.cli("group", "set", "demo", "Alerts", "kind", "marketing")
+    baton.cli("group", "set", "demo", "alerts", "track_opens", "off")
+    baton.cli("group", "set", "demo", "Alerts", "expires_after", "10 min")
+    baton.cli("group", "set", "demo", "Alerts", "track_opens", "default")
+    row, = [row for row in baton.cli_json("group", "list", "demo")
+            if row["group_name"] == "Alerts"]
+    assert row["kind"] == "marketing" and row["outbound"] == 0
+    assert row["settings"] == {"expires_after": "10 min"}
+    baton.cli("group", "rename", "demo", "alerts", "Daily alert")
+    names = [row["group_name"] for row in baton.cli_json("group", "list", "demo")]
+    assert "Daily alert" in names and "Alerts" not in names
+    assert "Daily alert" in baton.cli("group", "list", "demo").stdout
+
+
+def test_a_credential_has_a_group(baton):
+    baton.cli("credential", "add", "demo", "grouped", "--group", "Receipts")
+    row, = [row for row in baton.cli_json("credential", "list", "demo")
+            if row["user_name"] == "grouped"]
+    assert row["group_name"] == "Receipts"
+    baton.cli("credential", "remove", "demo", "grouped")
+
+
+def test_counters(baton):
+    group = baton.value("INSERT INTO baton.message_group (account_id, name)"
+                        " VALUES (1, 'Counted') RETURNING group_id")
+    for shard in (8, 16):
+        baton.sql("INSERT INTO baton.counter (account_id, group_id, hour, shard,"
+                  " outbound, sent, failed_expired, opens_human, bytes) VALUES"
+                  " (1, %s, date_trunc('hour', now()), %s, 3, 2, 1, 1, 900),"
+                  " (1, %s, date_trunc('hour', now() - interval '90 days'), %s, 7,"
+                  " 7, 0, 0, 1)", group, shard, group, shard)
+    day, = baton.cli_json("counters", "demo", "--group", "counted")
+    assert (day["outbound"], day["sent"], day["failed"], day["bytes"]) == (
+        6, 4, 2, 1800)
+    hours = baton.cli_json("counters", "demo", "--group", "Counted", "--hourly",
+                           "--since", "100d")
+    assert [row["outbound"] for row in hours] == [6, 14]
+    text = baton.cli("counters", "demo", "--group", "Counted").stdout
+    assert re.search(r"day +outbound .*opens_human", text) and " 6 " in text
+    everything = baton.cli_json("counters", "demo")
+    assert sum(row["outbound"] for row in everything) >= 6
+    result = baton.cli("counters", "demo", "--daily", "--hourly", check=False)
+    assert result.returncode == 2
+
+
+# Suppressions
+
+
+def test_a_suppression_from_beginning_to_end(baton):
+    baton.cli("group", "add", "demo", "Letters")
+    baton.cli("suppression", "add", "demo", "Ann@Rcpt.example", "--evidence",
+              "by phone")
+    baton.cli("suppression", "add", "demo", "ann@rcpt.example", "--group",
+              "letters", "--reason", "complaint", "--expires", "90 d")
+    baton.cli("suppression", "add", "demo", "ann@rcpt.example", "--group", "{}")
+    found = baton.cli_json("suppression", "list", "demo", "--address",
+                           "ANN@rcpt.example")
+    assert {(row["group_name"], row["reason"], row["evidence"]) for row in found} \
+        == {(None, "manual", "by phone"), ("Letters", "complaint", ""),
+            ("{}", "manual", "")}
+    expiring, = [row for row in found if row["expires_at"]]
+    assert expiring["group_name"] == "Letters" and expiring["is_active"]
+    one, = baton.cli_json("suppression", "list", "demo", "--group", "Letters")
+    assert one["address"] == "ann@rcpt.example"
+    again = baton.cli_json("suppression", "add", "demo", "ann@rcpt.example",
+                           "--reason", "hard_bounce")
+    assert again["is_new"] is False
+    baton.cli("suppression", "remove", "demo", "ann@rcpt.example", "--group", "{}")
+    baton.cli("suppression", "remove", "demo", "ANN@rcpt.example", "--all")
+    assert baton.cli_json("suppression", "list", "demo") == []
+
+
+def test_a_suppression_stops_what_is_queued(waiting):
+    baton, sink, ids = waiting
+    baton.submit(HELLO, ["B@d0.example"])
+    wait_until(lambda: baton.value("SELECT count(*) FROM baton.queue") == 3
+               or sink.messages, "the fourth to be there")
+    result = baton.cli_json("suppression", "add", "demo", "b@d0.example",
+                            "--evidence", "asked by phone")
+    assert result["suppressed_count"] >= 1
+    event, = baton.sql("SELECT * FROM report.event WHERE kind = 'suppressed'"
+                       " AND message_id = %s", ids[0])
+    assert event["detail"] == {"reason": "manual", "evidence": "asked by phone",
+                               "by": "operator"}
+    shown = baton.cli("message", "show", str(ids[0])).stdout
+    assert "suppressed: manual (asked by phone)" in shown
+    assert baton.value("SELECT sum(failed_suppressed) FROM"
+                       " report.counters_hourly") == result["suppressed_count"]
+    states = baton.sql("SELECT recipient, state FROM baton.delivery"
+                       " WHERE message_id = ANY (%s)", list(ids))
+    assert sorted(row["state"] for row in states) == ["queued", "queued",
+                                                      "suppressed"]
+
+
+def test_a_suppression_of_a_group_leaves_the_others_alone(waiting):
+    baton, _, ids = waiting
+    baton.cli("group", "add", "demo", "Elsewhere")
+    result = baton.cli_json("suppression", "add", "demo", "b@d1.example",
+                            "--group", "Elsewhere")
+    assert result["suppressed_count"] == 0
+    assert baton.value("SELECT state FROM baton.delivery WHERE message_id = %s",
+                       ids[1]) == "queued"
+
+
+LIST = """\
+group,address,reason,evidence,created_at,expires_at\r
+,Bob@rcpt.example,hard_bounce,"550 5.1.1 ""no such user"", sorry",2026-01-02T03:04:05Z,\r
+\r
+"News, weekly",cat@rcpt.example,unsubscribe,"two
+lines",,2099-01-01 00:00+01\r
+{},dan@rcpt.example,,,,\r
+,no-address,,,,\r
+,eve@rcpt.example,mood,,,\r
+,fay@rcpt.example,,,the day before,\r
+,gus@rcpt.example,,\r
+,"""
+
+
+def test_import_names_bad_lines_and_takes_the_others(baton, tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + LIST.encode() + b"\xff@rcpt.example,,,,\n")
+    result = baton.cli("suppression", "import", "demo", str(path), check=False)
+    assert result.returncode == 1
+    for line, word in ((7, "no-address"), (8, "mood"), (9, "the day before"),
+                       (10, "4 fields"), (11, "UTF-8")):
+        assert re.search(rf"line {line}: .*{word}", result.stderr), result.stderr
+    assert "3 imported, 0 known already, 5 bad; 1 groups made" in result.stdout
+    found = {row["address"]: row for row in
+             baton.cli_json("suppression", "list", "demo")}
+    bob, cat = found["bob@rcpt.example"], found["cat@rcpt.example"]
+    assert bob["evidence"] == '550 5.1.1 "no such user", sorry'
+    assert bob["created_at"] == "2026-01-02T03:04:05Z" and not bob["expires_at"]
+    assert cat["group_name"] == "News, weekly" and cat["evidence"] == "two\nlines"
+    assert cat["expires_at"] == "2098-12-31T23:00:00Z"
+    assert found["dan@rcpt.example"]["group_name"] == "{}"
+
+    again = baton.cli("suppression", "import", "demo", str(path), check=False)
+    assert "0 imported, 3 known already" in again.stdout
+    exported = baton.cli("suppression", "export", "demo").stdout
+    baton.sql("DELETE FROM baton.suppression")
+    back = baton.cli("suppression", "import", "demo", input=exported)
+    assert "3 imported" in back.stdout
+    assert baton.cli("suppression", "export", "demo").stdout == exported
+    assert len(baton.cli_json("suppression", "export", "demo")) == 3
+    baton.sql("DELETE FROM baton.suppression")
+
+
+@pytest.mark.parametrize("text,word", [
+    ("", "header"), ("email,reason\n", "email"), ("reason\n", "address"),
+    ("address,address\n", "twice"), ('"address\n', "header")])
+def test_import_says_what_a_header_has_to_be(baton, text, word):
+    result = baton.cli("suppression", "import", "demo", input=text, check=False)
+    assert result.returncode == 1 and word in result.stderr
+
+
+def test_import_says_where_a_quote_does_not_end(baton):
+    text = "address\na@rcpt.example\n\"b@rcpt.example\n"
+    result = baton.cli("suppression", "import", "demo", input=text, check=False)
+    assert "line 3: a quote does not end" in result.stderr
+    assert "1 imported" in result.stdout
+    baton.sql("DELETE FROM baton.suppression")
+
+
+def test_import_of_many_is_quick_and_later_expiry_wins(baton):
+    count = 20000
+    rows = "".join(f"u{i}@many.example,2026-01-01T00:00:00Z\n" for i in range(count))
+    baton.cli("suppression", "import", "demo",
+              input="address,expires_at\n" + rows)
+    assert baton.value("SELECT count(*) FROM report.suppression"
+                       " WHERE NOT is_active") == count
+    result = baton.cli("suppression", "import", "demo",
+                       input="address,expires_at\nU1@many.example,\n"
+                             "u2@many.example,2020-01-01T00:00:00Z\n")
+    assert "1 imported, 1 known already" in result.stdout
+    assert baton.value("SELECT address FROM report.suppression WHERE is_active") \
+        == "u1@many.example"
+    baton.sql("DELETE FROM baton.suppression")
+
+
+# Hosts, keys and the emergency switch
+
+
+def test_tracking_hosts(baton):
+    baton.cli("tracking-host", "add", "demo", "Links.Demo.example")
+    baton.cli("tracking-host", "add", "demo", "plain.demo.example", "--http")
+    listed = baton.cli_json("tracking-host", "list", "demo")
+    assert [(row["host"], row["scheme"], row["is_used"]) for row in listed] == [
+        ("links.demo.example", "https", True),
+        ("plain.demo.example", "http", False)]
+    taken = baton.cli("tracking-host", "add", "demo", "links.demo.example",
+                      check=False)
+    assert taken.returncode == 1 and "demo has the host" in taken.stderr
+    for row in listed:
+        baton.cli("tracking-host", "remove", "demo", row["host"])
+    assert baton.cli_json("tracking-host", "list") == []
+
+
+def test_a_new_key_is_used_only_when_everybody_has_it(baton):
+    before = baton.cli_json("key", "list")
+    made = baton.cli_json("key", "rotate")
+    after = baton.cli_json("key", "list")
+    assert len(after) == len(before) + 1
+    assert after[0]["key_id"] == made["key_id"] and after[0]["state"] == "coming"
+    assert [row["state"] for row in after].count("current") == 1
+    assert 50 < baton.value("SELECT extract(epoch FROM max(active_from) - now())"
+                            "::int FROM baton.token_key") <= 60
+    assert "secret" not in after[0]
+
+
+def test_the_emergency_switch(baton):
+    assert baton.cli_json("pass-through") == {"pass_through": "off"}
+    assert baton.cli_json("pass-through", "on") == {"pass_through": "on"}
+    assert baton.value("SELECT value FROM baton.server_setting") == "on"
+    baton.cli("pass-through", "off")
+
+
+# What a copy has that the message had not
+
+HTML = (b"From: a@sender.example\r\nTo: b@rcpt.example\r\n"
+        b"Subject: An offer {Offers}\r\nMIME-Version: 1.0\r\n"
+        b"X-Baton-Tag: october\r\nX-Baton-Metadata: {\"order\": 4711}\r\n"
+        b"Content-Type: text/html; charset=utf-8\r\n\r\n"
+        b"<p>See <a href=\"https://shop.example/offer\">this</a></p>\r\n")
+
+
+@pytest.fixture
+def offer(baton):
+    """The id of a message that is rewritten."""
+    message_id = baton.submit(HTML, ["Ann@rcpt.example", "bob@rcpt.example"])
+    baton.wait_for_empty_queue()
+    return str(message_id)
+
+
+def test_message_diff_shows_what_was_changed(baton, offer):
+    text = baton.cli("message", "diff", offer, "ann@rcpt.example").stdout
+    assert "\x1b" not in text  # it is no terminal
+    assert re.search(r"link.*: https://shop\.example/offer → http://\S+/c/", text)
+    assert "X-Baton-Tag" in text and "/o/" in text
+    edits = baton.cli_json("message", "diff", offer, "ann@rcpt.example")["edits"]
+    link, = [edit for edit in edits if edit["what"] == "link"]
+    assert link["before"] == "https://shop.example/offer"
+    assert "/c/" in link["after"]
+
+
+def test_message_diff_is_the_copy_that_left(baton, offer, sink):
+    """Without what was removed, the marked text is what the sink got; without
+    what was added, what was submitted."""
+    shown = baton.cli_json("message", "diff", offer, "bob@rcpt.example", "--full")
+
+    def text(*kinds):
+        return "".join(part["text"] for part in shown["segments"]
+                       if part["kind"] in kinds)
+    received, = [m.data for m in sink.messages
+                 if m.recipients == ["bob@rcpt.example"]]
+    assert text("same", "added") == received.decode()
+    assert text("same", "removed") == HTML.decode()
+    marked = baton.cli("message", "diff", offer, "bob@rcpt.example",
+                       "--full").stdout
+    assert "[-X-Baton-Tag: october" in marked
+    assert re.search(r'href="(?:\[-.*?-\])?\{\+http\S+/c/', marked), marked
+
+
+def test_message_diff_names_the_recipients_there_are(baton, offer):
+    result = baton.cli("message", "diff", offer, "eve@rcpt.example", check=False)
+    assert result.returncode == 1
+    assert "Ann@rcpt.example, bob@rcpt.example" in result.stderr
+
+
+def test_message_diff_says_that_the_bytes_are_gone(baton, offer):
+    baton.sql("DELETE FROM baton.body WHERE message_id = %s", offer)
+    result = baton.cli("message", "diff", offer, "ann@rcpt.example", check=False)
+    assert result.returncode == 1 and "no longer kept" in result.stderr
+
+
+def test_message_show_tells_opens_clicks_group_and_tags(baton, offer):
+    baton.sql("INSERT INTO baton.event (account_id, event_id, occurred_at, kind,"
+              " message_id, delivery_id, link_number, url, verdict,"
+              " verdict_reason, user_agent) SELECT account_id, baton.make_id(),"
+              " now(), 'clicked', message_id, delivery_id, 1,"
+              " 'https://shop.example/offer', 'machine', 'scanner', 'curl/8'"
+              " FROM baton.delivery WHERE message_id = %s"
+              " AND recipient LIKE 'bob@%%'", offer)
+    baton.sql("UPDATE baton.delivery SET click_count = 2, human_click_count = 1,"
+              " first_clicked_at = now() WHERE message_id = %s"
+              " AND recipient LIKE 'bob@%%'", offer)
+    text = baton.cli("message", "show", offer).stdout
+    assert re.search(r"group +Offers", text) and re.search(r"tags +october", text)
+    assert "4711" in text
+    assert re.search(r"clicks +2 \(1 without machines\), first at 20", text)
+    assert re.search(r"clicked +link 1 https://shop.example/offer by machine: "
+                     r"scanner with curl/8", text)
+    events = baton.cli_json("message", "show", offer)["events"]
+    assert [e["verdict"] for e in events if e["kind"] == "clicked"] == ["machine"]
 
 
 # Routes and the sandbox
