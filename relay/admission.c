@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *   group ─> suppressions ─> idempotency key ─> on_done
+ *   group ─> suppressions ─> objections ─> idempotency key ─> on_done
  *
  * One question after the other, each only if it is needed. The first that gets
  * no answer ends it.
@@ -28,7 +28,7 @@ struct admission_check {
 bool admission_is_free(const struct admission_request *request)
 {
     return request->new_group == NULL && !request->checks_suppressions &&
-           request->idempotency_key == NULL;
+           !request->checks_objections && request->idempotency_key == NULL;
 }
 
 static void finish(struct admission_check *check, enum database_result result)
@@ -61,6 +61,41 @@ static void ask_key(struct admission_check *check)
     }
     check->query = idempotency_find(request->database, request->account_id,
                                     request->idempotency_key, on_key, check);
+}
+
+/* -- objections -- */
+
+static void on_objections(void *owner, enum database_result result,
+                          const char *const *addresses, size_t count)
+{
+    struct admission_check *check = owner;
+    const struct admission_request *request = &check->request;
+    check->query = NULL;
+    if (result != DATABASE_DONE) {
+        finish(check, result);
+        return;
+    }
+    bool *untracked = arena_alloc(request->arena, request->recipient_count);
+    for (size_t i = 0; i < request->recipient_count; i++) {
+        for (size_t k = 0; k < count && !untracked[i]; k++) {
+            untracked[i] = text_equal_ignoring_case(
+                text_of(request->recipients[i]), text_of(addresses[k]));
+        }
+    }
+    check->admission.untracked = count > 0 ? untracked : NULL;
+    ask_key(check);
+}
+
+static void ask_objections(struct admission_check *check)
+{
+    const struct admission_request *request = &check->request;
+    if (!request->checks_objections) {
+        ask_key(check);
+        return;
+    }
+    check->query = untracked_find(request->database, request->account_id,
+                                  request->recipients, request->recipient_count,
+                                  on_objections, check);
 }
 
 /* -- suppressions -- */
@@ -116,14 +151,14 @@ static void on_suppressions(void *owner, enum database_result result,
     for (size_t i = 0; i < count; i++) {
         note_suppression(check, &suppressions[i]);
     }
-    ask_key(check);
+    ask_objections(check);
 }
 
 static void ask_suppressions(struct admission_check *check)
 {
     const struct admission_request *request = &check->request;
     if (!request->checks_suppressions) {
-        ask_key(check);
+        ask_objections(check);
         return;
     }
     check->query = suppressions_find(

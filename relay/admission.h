@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What PostgreSQL is asked before a lawful message is stored: its group (made
- * on first use), which of its recipients are suppressed, and whether it came
- * before under the same idempotency key. Most messages need none of it.
+ * on first use), which of its recipients are suppressed or object to being
+ * tracked, and whether it came before under the same idempotency key. Most
+ * messages need none of it.
  */
 #ifndef BATON_RELAY_ADMISSION_H
 #define BATON_RELAY_ADMISSION_H
@@ -22,6 +23,7 @@ struct admission_request {
     int64_t group_id; /* known already; or 0 */
     const char *new_group; /* a group that has to be made; or NULL */
     bool checks_suppressions;
+    bool checks_objections;
     const char *const *recipients;
     size_t recipient_count;
     const char *idempotency_key; /* or NULL */
@@ -34,6 +36,7 @@ struct admission {
     int64_t group_id; /* 0: none, or the account has too many */
     const char **refusals; /* one a recipient, in the arena; NULL: all go */
     size_t refusal_count;
+    bool *untracked; /* who objects to being tracked; NULL: nobody */
     /* The message that came before under this key; 0: none did. */
     int64_t earlier_message_id;
     struct text earlier_content; /* its digest; during the callback */

@@ -132,6 +132,71 @@ static int key_rotate(struct command_call *call)
     return COMMAND_DONE;
 }
 
+/* -- objections -- */
+
+static int untracked_add(struct command_call *call)
+{
+    struct id_text id;
+    if (!command_find_account(call, call->arguments[0], &id)) {
+        return COMMAND_FAILED;
+    }
+    const char *parameters[] = { id.text, call->arguments[1] };
+    struct admin_table *table =
+        command_change_directory(call, "admin_untracked_add", parameters, 2);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    admin_table_free(&table);
+    output_done(call, json_pack("{ss}", "untracked", call->arguments[1]),
+                "%s is not tracked any more: new copies have no links or pixel "
+                "of ours, and those that were sent record nothing",
+                call->arguments[1]);
+    return COMMAND_DONE;
+}
+
+static int untracked_remove(struct command_call *call)
+{
+    struct id_text id;
+    if (!command_find_account(call, call->arguments[0], &id)) {
+        return COMMAND_FAILED;
+    }
+    const char *parameters[] = { id.text, call->arguments[1] };
+    struct admin_table *table =
+        command_change_directory(call, "admin_untracked_remove", parameters, 2);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    bool is_found = admin_row_count(table) > 0;
+    admin_table_free(&table);
+    if (!is_found) {
+        return command_fail("%s does not object to being tracked: baton "
+                            "untracked list %s",
+                            call->arguments[1], call->arguments[0]);
+    }
+    output_done(call, json_pack("{ss}", "removed", call->arguments[1]),
+                "%s is tracked again", call->arguments[1]);
+    return COMMAND_DONE;
+}
+
+static int untracked_list(struct command_call *call)
+{
+    struct id_text id;
+    if (!command_find_account(call, call->arguments[0], &id)) {
+        return COMMAND_FAILED;
+    }
+    const char *parameter = id.text;
+    struct admin_table *table =
+        command_query(call, "admin_untracked_list", &parameter, 1);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    output_table(call, table,
+                 "Nobody objects to being tracked: baton untracked add "
+                 "ACCOUNT ADDRESS.");
+    admin_table_free(&table);
+    return COMMAND_DONE;
+}
+
 /* -- the table -- */
 
 static const struct command_option host_add_options[] = {
@@ -151,5 +216,12 @@ const struct command tracking_commands[] = {
       key_list },
     { "key rotate", "", "make a new key; old ones stay good", 0, 0, NULL,
       NEEDS_SCHEMA, key_rotate },
+    { "untracked add", "ACCOUNT ADDRESS",
+      "a recipient objects to being tracked", 2, 2, NULL, NEEDS_SCHEMA,
+      untracked_add },
+    { "untracked list", "ACCOUNT", "list who objects", 1, 1, NULL, NEEDS_SCHEMA,
+      untracked_list },
+    { "untracked remove", "ACCOUNT ADDRESS", "the objection is taken back", 2,
+      2, NULL, NEEDS_SCHEMA, untracked_remove },
 };
 const size_t tracking_command_count = ARRAY_LENGTH(tracking_commands);

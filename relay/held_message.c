@@ -26,8 +26,8 @@ void held_message_free(struct held_message **message_pointer)
     budget_give_back(&message->share);
     buffer_free(&message->trace);
     buffer_free(&message->data);
-    for (size_t i = 0; i < ARRAY_LENGTH(message->wires); i++) {
-        arena_free(&message->wires[i].arena);
+    for (size_t i = 0; i < 4; i++) {
+        arena_free(&message->wires[i / 2][i % 2].arena);
     }
     struct arena *arena = message->arena;
     arena_free(&arena);
@@ -66,13 +66,18 @@ static void count_bytes(struct held_copy *copy)
 }
 
 static bool make_plan(const struct held_message *message,
-                      struct held_wire *wire, bool to_7bit, struct error *error)
+                      struct held_wire *wire, bool is_untracked, bool to_7bit,
+                      struct error *error)
 {
+    wire->policy = *message->policy;
+    if (is_untracked) {
+        wire->policy.privacy = PRIVACY_OFF;
+    }
     struct compose_source source = {
         .trace = buffer_text(&message->trace),
         .message = buffer_text(&message->data),
         .account_id = message->account_id,
-        .policy = message->policy,
+        .policy = &wire->policy,
         .keys = message->borrowed_keys,
         .to_7bit = to_7bit,
     };
@@ -93,12 +98,12 @@ bool held_message_compose(struct held_message *message,
                           struct arena *arena, struct held_copy *out_copy,
                           struct error *error)
 {
-    struct held_wire *wire = &message->wires[to_7bit];
+    struct held_wire *wire = &message->wires[to_7bit][delivery->is_untracked];
     struct compose_recipient recipient = {
         .delivery_id = delivery->delivery_id,
         .address = delivery->recipient,
     };
-    if (!make_plan(message, wire, to_7bit, error)) {
+    if (!make_plan(message, wire, delivery->is_untracked, to_7bit, error)) {
         return false;
     }
     if (wire->shared != NULL) {
@@ -118,11 +123,16 @@ bool held_message_compose(struct held_message *message,
 
 bool held_message_is_planned(const struct held_message *message)
 {
-    return message->wires[false].plan != NULL ||
-           message->wires[true].plan != NULL;
+    for (size_t i = 0; i < 4; i++) {
+        if (message->wires[i / 2][i % 2].plan != NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
-bool held_message_is_shared(const struct held_message *message, bool to_7bit)
+bool held_message_is_shared(const struct held_message *message,
+                            const struct delivery *delivery, bool to_7bit)
 {
-    return message->wires[to_7bit].shared != NULL;
+    return message->wires[to_7bit][delivery->is_untracked].shared != NULL;
 }

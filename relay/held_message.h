@@ -58,12 +58,13 @@ struct held_message {
     const struct token_keys *borrowed_keys; /* NULL: nothing is tracked */
     bool is_sandboxed; /* whatever the route of its recipients */
     /* Made when the first delivery needs them: for hops with 8BITMIME and for
-     * those without. */
+     * those without, and for recipients who are not tracked. */
     struct held_wire {
         struct compose_plan *plan; /* NULL until then */
         struct arena *arena;
+        struct policy policy; /* of untracked recipients */
         struct held_copy *shared; /* the one copy, if all are the same */
-    } wires[2];
+    } wires[2][2]; /* to_7bit, is_untracked */
 };
 
 /* A copy for the wire. */
@@ -86,6 +87,7 @@ struct delivery {
     const char *original_recipient; /* or NULL */
     const char *refusal; /* taken in the dialogue only; NULL: deliver it */
     bool is_suppressed; /* which is why */
+    bool is_untracked; /* the recipient objects (P6) */
     const char *last_reply; /* of the last round of tries; or NULL */
     unsigned notify;
     int attempt_count; /* rounds begun before this one */
@@ -116,7 +118,9 @@ bool held_message_compose(struct held_message *message,
                           struct arena *arena, struct held_copy *out_copy,
                           struct error *error) MUST_USE;
 bool held_message_is_planned(const struct held_message *message);
-/* The copy made last for such a hop is every recipient's. */
-bool held_message_is_shared(const struct held_message *message, bool to_7bit);
+/* The copy made last for such a hop is that of all recipients who are tracked
+ * (or not) like this one. */
+bool held_message_is_shared(const struct held_message *message,
+                            const struct delivery *delivery, bool to_7bit);
 
 #endif

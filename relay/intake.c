@@ -187,7 +187,7 @@ static void on_recipient(void *owner,
         quota_check(client->intake->quota, account,
                     transaction->recipient_count + 1, out_reply);
         if (account->accepts_refused) {
-            out_reply->code = 0; /* mark_refused records it */
+            out_reply->code = 0; /* mark_recipients records it */
         }
     }
 }
@@ -327,12 +327,13 @@ static struct held_message *make_message(
     return message;
 }
 
-/* Recipients that are taken, but not sent to: suppressed ones beside others,
- * and those that the account may not have, but wants no refusal for. */
-static void mark_refused(const struct intake *intake,
-                         const struct directory_account *account,
-                         const struct admission *admission,
-                         struct held_message *message)
+/* Recipients that are not tracked, and those that are taken, but not sent to:
+ * suppressed ones beside others, and those that the account may not have, but
+ * wants no refusal for. */
+static void mark_recipients(const struct intake *intake,
+                            const struct directory_account *account,
+                            const struct admission *admission,
+                            struct held_message *message)
 {
     size_t count = 0;
     size_t i = 0;
@@ -341,6 +342,8 @@ static void mark_refused(const struct intake *intake,
         struct delivery *delivery =
             LIST_ITEM(link, struct delivery, of_message);
         struct smtp_reply reply = { 0 };
+        delivery->is_untracked =
+            admission->untracked != NULL && admission->untracked[i];
         if (admission->refusals != NULL && admission->refusals[i] != NULL) {
             delivery->refusal =
                 arena_copy_string(message->arena, admission->refusals[i]);
@@ -400,6 +403,7 @@ static const struct new_delivery *delivery_rows(
             .domain = delivery->domain,
             .notify = delivery->notify,
             .original_recipient = delivery->original_recipient,
+            .is_untracked = delivery->is_untracked,
             .refusal = delivery->refusal,
             .refusal_state = delivery->is_suppressed ? "suppressed" : NULL,
             .refusal_detail =
@@ -592,7 +596,7 @@ static void store(struct candidate *candidate,
     struct submission *submission = memory_alloc(sizeof(*submission));
     struct held_message *message =
         make_message(candidate, account, admission->group_id);
-    mark_refused(intake, account, admission, message);
+    mark_recipients(intake, account, admission, message);
     submission->intake = intake;
     submission->client = client;
     submission->message = message;
@@ -744,6 +748,7 @@ static void ask_admission(struct candidate *candidate,
         .new_group = group == NULL ? candidate->group_name : NULL,
         .checks_suppressions =
             account->has_suppressions && !control->bypasses_suppression,
+        .checks_objections = account->has_untracked,
         .recipients = recipients_of(transaction),
         .recipient_count = transaction->recipient_count,
         .idempotency_key = control->idempotency_key,

@@ -574,6 +574,7 @@ static void take_claimed(struct scheduler *scheduler,
         delivery->last_reply =
             arena_copy_string(message->arena, claimed->last_reply);
     }
+    delivery->is_untracked = claimed->is_untracked;
     count_delivery(scheduler, message->account_id, 1);
     if (message->is_loaded) {
         admit(scheduler, delivery);

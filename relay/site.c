@@ -200,7 +200,8 @@ static struct delivery *take_sibling(struct site *site,
     struct delivery *next = queue == NULL ? NULL
                                           : LIST_ITEM(queue->deliveries.first,
                                                       struct delivery, link);
-    if (next == NULL || next->message != first->message) {
+    if (next == NULL || next->message != first->message ||
+        next->is_untracked != first->is_untracked) {
         return NULL;
     }
     list_remove(&next->link);
@@ -287,7 +288,7 @@ static void add_recipient(struct site_transaction *transaction,
  * costs one slot, not a hundred. */
 static size_t count_siblings(const struct delivery *first, bool to_7bit)
 {
-    size_t count = held_message_is_shared(first->message, to_7bit)
+    size_t count = held_message_is_shared(first->message, first, to_7bit)
                        ? first->message->deliveries.count
                        : 1;
     return count < RECIPIENTS_PER_TRANSACTION ? count

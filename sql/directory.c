@@ -320,6 +320,13 @@ static void add_suppressed(struct directory *directory,
     row->account->has_suppressions = true;
 }
 
+static void add_untracked(struct directory *directory,
+                          const struct directory_row *row)
+{
+    (void)directory;
+    row->account->has_untracked = true;
+}
+
 static int hex_digit(char digit)
 {
     return ascii_is_digit(digit) ? digit - '0' : ascii_lower(digit) - 'a' + 10;
@@ -443,6 +450,7 @@ static const struct row_kind {
     { "group_setting", true, add_group_setting }, /* a id, b name, c value */
     { "tracking_host", true, add_tracking_host }, /* a host, b scheme */
     { "suppressed", true, add_suppressed },
+    { "untracked", true, add_untracked },
     { "key", false, add_key }, /* a id, b secret, c current */
     { "server_setting", false, add_server_setting }, /* a name, b value */
 };
@@ -523,7 +531,6 @@ static void on_read(void *owner, enum database_result result,
         }
     }
     request->on_loaded(request->owner, result, directory, error);
-    memory_free(request);
 }
 
 void directory_load(struct database *database, directory_loaded_fn *on_loaded,
@@ -534,8 +541,9 @@ void directory_load(struct database *database, directory_loaded_fn *on_loaded,
     request->owner = owner;
     struct parameters parameters = { 0 };
     parameter_instant(&parameters, clock_now() / DAY * DAY);
-    query_run(database, STATEMENT_DIRECTORY_READ, &parameters, on_read,
-              request);
+    struct query *query = query_run(database, STATEMENT_DIRECTORY_READ,
+                                    &parameters, on_read, request);
+    query_keep(query, request);
     parameters_free(&parameters);
 }
 

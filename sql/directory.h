@@ -32,6 +32,7 @@ struct directory_account {
     /* All of `baton set` that has no field below. */
     const struct directory_setting *settings;
     bool has_suppressions;
+    bool has_untracked; /* recipients who object to being tracked */
     const char *tracking_url; /* of its first tracking host; NULL: it has none
                                */
     /* Settings of `baton set`, with their defaults. */

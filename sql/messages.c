@@ -149,6 +149,7 @@ static bool append_delivery(struct parameters *p, const void *values,
     column_text(p, d->refusal);
     column_text(p, refusal_state(d));
     column_int64(p, m->group_id);
+    column_boolean(p, d->is_untracked);
     row_end(p);
     return position + 1 == m->delivery_count;
 }

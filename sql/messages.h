@@ -19,6 +19,7 @@ struct new_delivery {
     const char *recipient;
     const char *domain;
     unsigned notify; /* bits as in the table */
+    bool is_untracked; /* this recipient objects */
     const char *original_recipient; /* or NULL */
     /* Why it was taken in the dialogue only: stored with an event of this id,
      * and never queued. NULL: it is to be delivered. */

@@ -72,6 +72,7 @@ static void read_delivery(const struct rows *rows, size_t i,
         .has_8bit = rows_boolean(rows, i, "has_8bit"),
         .group_id = rows_int64(rows, i, "group_id"),
         .policy = copy_or_empty(rows, i, "policy", arena),
+        .is_untracked = rows_boolean(rows, i, "is_untracked"),
         .is_sandboxed = rows_boolean(rows, i, "is_sandboxed"),
         .last_reply = copy_or_empty(rows, i, "last_reply", arena),
     };

@@ -34,6 +34,7 @@ struct claimed_delivery {
     int64_t group_id; /* 0: none */
     const char *policy; /* JSON, as it was frozen at acceptance */
     bool is_sandboxed;
+    bool is_untracked; /* this recipient objects */
     const char *last_reply; /* of the last attempt; "" if there was none */
 };
 

@@ -63,6 +63,50 @@ struct query *suppressions_find(struct database *database, int64_t account_id,
     return query;
 }
 
+/* -- objections -- */
+
+struct objection_search {
+    untracked_found_fn *on_found;
+    void *owner;
+};
+
+static void on_untracked(void *owner, enum database_result result,
+                         const struct rows *rows, const struct error *error)
+{
+    const struct objection_search *search = owner;
+    (void)error;
+    if (result != DATABASE_DONE) {
+        search->on_found(search->owner, result, NULL, 0);
+        return;
+    }
+    struct arena *arena = arena_create();
+    size_t count = rows_count(rows);
+    const char **addresses =
+        arena_alloc(arena, (count + 1) * sizeof(*addresses));
+    for (size_t i = 0; i < count; i++) {
+        addresses[i] = rows_copy(rows, i, "address", arena);
+    }
+    search->on_found(search->owner, result, addresses, count);
+    arena_free(&arena);
+}
+
+struct query *untracked_find(struct database *database, int64_t account_id,
+                             const char *const *addresses, size_t address_count,
+                             untracked_found_fn *on_found, void *owner)
+{
+    struct parameters parameters = { 0 };
+    struct objection_search *search = memory_alloc(sizeof(*search));
+    search->on_found = on_found;
+    search->owner = owner;
+    parameter_int64(&parameters, account_id);
+    parameter_texts(&parameters, addresses, address_count);
+    struct query *query = query_run(database, STATEMENT_UNTRACKED_FIND,
+                                    &parameters, on_untracked, search);
+    query_keep(query, search);
+    parameters_free(&parameters);
+    return query;
+}
+
 /* -- a recipient's wish -- */
 
 struct subscription_wish {

@@ -28,6 +28,14 @@ struct query *suppressions_find(struct database *database, int64_t account_id,
                                 size_t address_count,
                                 suppressions_found_fn *on_found, void *owner);
 
+/* Those of the addresses whose owners object to being tracked, in lower case;
+ * valid during the callback only. */
+typedef void untracked_found_fn(void *owner, enum database_result result,
+                                const char *const *addresses, size_t count);
+struct query *untracked_find(struct database *database, int64_t account_id,
+                             const char *const *addresses, size_t address_count,
+                             untracked_found_fn *on_found, void *owner);
+
 /* A recipient's wish. */
 struct subscription_change {
     int64_t account_id;

@@ -99,6 +99,18 @@ CREATE TABLE baton.suppression (
     UNIQUE NULLS NOT DISTINCT (account_id, address, group_id)
 );
 
+-- Recipients who do not want to be watched: their copies have no links or pixel
+-- of ours, and what they sent before that records nothing any more.
+CREATE TABLE baton.untracked (
+    account_id bigint NOT NULL REFERENCES baton.account ON DELETE CASCADE,
+    address    text NOT NULL, -- lower case
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, address)
+);
+
+ALTER TABLE baton.delivery
+    ADD COLUMN is_untracked boolean NOT NULL DEFAULT false;
+
 -- Same key and content within 24 hours: the same message.
 CREATE TABLE baton.idempotency (
     account_id bigint NOT NULL,

@@ -15,23 +15,28 @@
 --   $13 refusal text[]        NULL: queued; else never queued
 --   $14 refusal_state text[]  rejected or suppressed
 --   $15 group_id bigint[]
+--   $16 is_untracked boolean[]
 WITH given AS MATERIALIZED (
     SELECT *
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[],
                 $5::text[], $6::smallint[], $7::text[], $8::smallint[],
                 $9::timestamptz[], $10::bigint[], $11::timestamptz[],
-                $12::bigint[], $13::text[], $14::text[], $15::bigint[])
+                $12::bigint[], $13::text[], $14::text[], $15::bigint[],
+                $16::boolean[])
         AS given (account_id, delivery_id, message_id, recipient, domain,
                   notify, original_recipient, priority, due_at, worker_id,
-                  expires_at, size_bytes, refusal, refusal_state, group_id)
+                  expires_at, size_bytes, refusal, refusal_state, group_id,
+                  is_untracked)
 ), stored AS (
     INSERT INTO baton.delivery (
         account_id, delivery_id, message_id, recipient, domain, notify,
-        original_recipient, state, finished_at, last_reply, group_id)
+        original_recipient, state, finished_at, last_reply, group_id,
+        is_untracked)
     SELECT account_id, delivery_id, message_id, recipient, domain, notify,
            original_recipient,
            CASE WHEN refusal IS NULL THEN 'queued' ELSE refusal_state END,
-           CASE WHEN refusal IS NOT NULL THEN due_at END, refusal, group_id
+           CASE WHEN refusal IS NOT NULL THEN due_at END, refusal, group_id,
+           is_untracked
     FROM given
 )
 INSERT INTO baton.queue (

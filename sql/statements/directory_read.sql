@@ -53,6 +53,11 @@ FROM (
     WHERE EXISTS (SELECT FROM baton.suppression
                   WHERE suppression.account_id = account.account_id)
     UNION ALL
+    SELECT 11, 'untracked', account_id, '', '', '', ''
+    FROM baton.account
+    WHERE EXISTS (SELECT FROM baton.untracked
+                  WHERE untracked.account_id = account.account_id)
+    UNION ALL
     SELECT 12, 'key', 0, key_id::text, encode(secret, 'hex'),
            CASE WHEN key_id = (SELECT max(key_id) FROM baton.token_key
                                WHERE active_from <= now())

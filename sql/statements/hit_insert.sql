@@ -6,7 +6,7 @@
 -- Unique are the first open of a delivery and the first click of each of its
 -- links, in the hour of the earliest; when an earlier one comes late they move.
 -- Hits of a delivery that is not there (any more) are only stored and counted;
--- anonymous ones only counted.
+-- anonymous ones only counted. Of a recipient who objected nothing is kept (P7).
 --
 -- Conditions of the form (… IN (SELECT …)) IS TRUE are answered by a hash table;
 -- without IS TRUE they would become joins, and no index helps these. Rows that
@@ -45,6 +45,10 @@ WITH given AS MATERIALIZED (
           AND delivery.delivery_id BETWEEN $12::bigint AND $13::bigint
         LIMIT 1
     ) AS d ON true
+    WHERE NOT EXISTS (SELECT
+                      FROM baton.untracked
+                      WHERE untracked.account_id = given.account_id
+                        AND untracked.address = lower(d.recipient))
 ), suspect AS MATERIALIZED (
     -- Only these can have a burst: four links were ever followed.
     SELECT account_id, delivery_id, min(event_id) AS event_id,

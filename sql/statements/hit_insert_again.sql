@@ -1,5 +1,7 @@
 -- Like hit_insert, for hits whose event may be there already: they are passed
--- over (anonymous ones have none, and may count twice). Store hits of deliveries and move everything that counts them: the delivery's
+-- over (anonymous ones have none, and may count twice).
+--
+-- Store hits of deliveries and move everything that counts them: the delivery's
 -- own counts, the counters, and the verdicts of clicks that turn out to be of a
 -- burst (four links of one delivery within a second). After hit_lock, in the
 -- same transaction, so that what others stored before is seen here.
@@ -7,7 +9,7 @@
 -- Unique are the first open of a delivery and the first click of each of its
 -- links, in the hour of the earliest; when an earlier one comes late they move.
 -- Hits of a delivery that is not there (any more) are only stored and counted;
--- anonymous ones only counted.
+-- anonymous ones only counted. Of a recipient who objected nothing is kept (P7).
 --
 -- Conditions of the form (… IN (SELECT …)) IS TRUE are answered by a hash table;
 -- without IS TRUE they would become joins, and no index helps these. Rows that
@@ -50,6 +52,10 @@ WITH given AS MATERIALIZED (
                       FROM baton.event
                       WHERE event.account_id = given.account_id
                         AND event.event_id = given.event_id)
+      AND NOT EXISTS (SELECT
+                      FROM baton.untracked
+                      WHERE untracked.account_id = given.account_id
+                        AND untracked.address = lower(d.recipient))
 ), suspect AS MATERIALIZED (
     -- Only these can have a burst: four links were ever followed.
     SELECT account_id, delivery_id, min(event_id) AS event_id,

@@ -105,8 +105,8 @@ SELECT next.next_account, leased.account_id, leased.delivery_id,
        delivery.notify, delivery.original_recipient, message.accepted_at,
        message.sender, message.envelope_id, message.dsn_return,
        message.is_smtputf8, message.has_8bit, delivery.last_reply,
-       delivery.group_id, message.policy::text AS policy,
-       message.is_sandboxed
+       delivery.group_id, delivery.is_untracked,
+       message.policy::text AS policy, message.is_sandboxed
 FROM next
 LEFT JOIN leased ON true
 LEFT JOIN baton.delivery

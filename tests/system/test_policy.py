@@ -312,3 +312,32 @@ def test_what_the_recipient_does_comes_home(relay, sink):
                     " sum(clicks_unique) AS clicks FROM baton.counter"
                     " WHERE group_id > 0")[0]
     assert row == {"outbound": 1, "opens": 1, "clicks": 1}
+
+
+def test_p6_p7_who_objects_is_not_tracked_also_backwards(relay, sink):
+    relay.submit(html(), ["b@rcpt.example", "c@rcpt.example"])
+    copy = next(item.data for item in sink.wait_for(2)
+                if "b@rcpt.example" in item.recipients).decode()
+    pixel = re.search(r'src="([^"]*/o/[^"]*)"', copy).group(1)
+    link = re.search(r'href="([^"]*/c/[^"]*)"', copy).group(1)
+    relay.cli("untracked", "add", "demo", "B@rcpt.example")
+    assert visit(pixel).status == 200
+    assert visit(link).headers["Location"] == LINK
+    assert relay.value("SELECT count(*) FROM baton.event"
+                       " WHERE kind IN ('opened', 'clicked')") == 0
+    assert relay.value("SELECT sum(opens + clicks) FROM baton.counter") == 0
+
+    def untracked():
+        before = len(sink.messages)
+        relay.submit(html(), ["b@rcpt.example", "c@rcpt.example"])
+        copies = {item.recipients[0]: item.data
+                  for item in sink.wait_for(before + 2)[before:]}
+        assert is_click_tracked(copies["c@rcpt.example"])
+        return not is_click_tracked(copies["b@rcpt.example"]) \
+            and not is_open_tracked(copies["b@rcpt.example"])
+
+    wait_until(untracked, "the objection to be known")
+    relay.cli("untracked", "remove", "demo", "b@rcpt.example")
+    visit(pixel)
+    assert relay.value("SELECT count(*) FROM baton.event"
+                       " WHERE kind = 'opened'") == 1
