@@ -69,7 +69,7 @@ static const char *read_charset(struct body *body, const char *label)
     return NULL;
 }
 
-/* A signature in the text covers it: F8. */
+/* A signature in a text covers it (F8); in HTML nobody could check one. */
 static bool is_armored(struct text view)
 {
     static const char armor[] = "\n-----BEGIN PGP ";
@@ -107,7 +107,7 @@ static const char *find_obstacle(struct body *body, const char *charset,
     if (!obstacle) {
         obstacle = read_charset(body, charset);
     }
-    if (!obstacle && is_armored(body->view)) {
+    if (!obstacle && body->kind == BODY_TEXT && is_armored(body->view)) {
         obstacle = "it is signed or encrypted with PGP";
     }
     return obstacle;
