@@ -26,7 +26,7 @@ def baton_alone(*arguments):
 def subcommands():
     """The names that `baton --help` lists."""
     text = baton_alone("--help").stdout
-    return re.findall(r"^  ([a-z-]+(?: (?:add|list|remove|rename|rotate|set|show|"
+    return re.findall(r"^  ([a-z][a-z-]*(?: (?:add|list|remove|rename|rotate|set|show|"
                       r"diff|import|export|retry|cancel|suspended|suspend|resume|"
                       r"reference))?)(?=\s|$)", text, re.M)
 
@@ -553,7 +553,9 @@ def test_message_diff_is_the_copy_that_left(baton, offer, sink):
                        if part["kind"] in kinds)
     received, = [m.data for m in sink.messages
                  if m.recipients == ["bob@rcpt.example"]]
-    assert text("same", "added") == received.decode()
+    # The end of the dialogue needs a line end where the copy has none.
+    assert received.decode() in (text("same", "added"),
+                                 text("same", "added") + "\r\n")
     assert text("same", "removed") == HTML.decode()
     marked = baton.cli("message", "diff", offer, "bob@rcpt.example",
                        "--full").stdout
