@@ -106,7 +106,8 @@ static int tear_down(void **state)
 
 static struct site *route(struct world *world, const char *domain)
 {
-    struct delivery delivery = { .domain = domain };
+    struct held_message message = { 0 };
+    struct delivery delivery = { .message = &message, .domain = domain };
     world->site = NULL;
     destinations_route(world->destinations, &delivery);
     while (world->site == NULL) {
@@ -142,7 +143,8 @@ static void a_changed_password_is_a_new_site(void **state)
 static void a_route_changed_during_the_look_up_counts(void **state)
 {
     struct world *world = *state;
-    struct delivery delivery = { .domain = "a.test" };
+    struct held_message message = { 0 };
+    struct delivery delivery = { .message = &message, .domain = "a.test" };
     destinations_route(world->destinations, &delivery);
     routes[0].target = "smtp://127.0.0.1:2626";
     destinations_set_directory(world->destinations, any_directory());

@@ -384,9 +384,11 @@ static inline void rig_report_outcome(struct rig *rig, const char *who,
     buffer_append_byte(&rig->report, '\n');
 }
 
-static inline struct smtp_client_transaction *rig_take_work(void *owner)
+static inline struct smtp_client_transaction *rig_take_work(
+    void *owner, bool peer_has_8bitmime)
 {
     struct rig *rig = owner;
+    (void)peer_has_8bitmime;
     if (rig->taken + rig->held_back >= rig->message_count) {
         return NULL;
     }
