@@ -13,11 +13,18 @@ const char page_style[] =
     "1.5rem;border:0;border-radius:.375rem;"
     "background:#0b57d0;color:#fff;font:inherit;cursor:pointer}"
     "button:hover{background:#0842a0}"
+    /* The way back looks unlike the way there: a second, hasty press on the
+     * same place should not undo the first one unseen. */
+    "button[name=resubscribe]{background:none;color:#0b57d0;"
+    "box-shadow:inset 0 0 0 .125rem}"
+    "button[name=resubscribe]:hover{background:#e8f0fe}"
     "button:focus-visible{outline:.1875rem solid "
     "#1c1e21;outline-offset:.1875rem}"
     "@media(prefers-color-scheme:dark){"
     "body{background:#16181c;color:#e8eaed}main{background:#23262b}"
     "button{background:#a8c7fa;color:#062e6f}button:hover{background:#d3e3fd}"
+    "button[name=resubscribe]{color:#a8c7fa}"
+    "button[name=resubscribe]:hover{background:#333b47}"
     "button:focus-visible{outline-color:#e8eaed}}";
 
 /* {} is what it is about: messages from whom, of which group. */
@@ -29,8 +36,8 @@ static const struct {
     const char *button;
 } states[] = {
     [PAGE_SUBSCRIBED] = { "Unsubscribe", "You get ",
-                          ". Do you want no more of them?", "unsubscribe",
-                          "Unsubscribe" },
+                          ". Press the button to get no more of them.",
+                          "unsubscribe", "Unsubscribe" },
     [PAGE_UNSUBSCRIBED] = { "You are unsubscribed", "You do not get ",
                             " any more. You can have them again.",
                             "resubscribe", "Resubscribe" },
