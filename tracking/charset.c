@@ -487,7 +487,8 @@ bool charset_mask(const struct charset *charset, struct text bytes,
 
 /* --- conversion --- */
 
-/* Stops at the first byte that does not fit: false. */
+/* Stops at the first byte that does not fit: false. Without data: what the
+ * converter holds back, a letter that a mark could follow, comes out. */
 static bool convert(iconv_t handle, struct text bytes, struct buffer *out)
 {
     char *in = (char *)(uintptr_t)bytes.data; /* iconv only reads it */
@@ -497,7 +498,7 @@ static bool convert(iconv_t handle, struct text bytes, struct buffer *out)
         char *to = out->data + out->length;
         size_t room = out->capacity - out->length - 1;
         size_t to_left = room;
-        size_t result = iconv(handle, &in, &in_left, &to, &to_left);
+        size_t result = iconv(handle, in ? &in : NULL, &in_left, &to, &to_left);
         out->length += room - to_left;
         if (result != (size_t)-1) {
             out->data[out->length] = '\0';
@@ -507,6 +508,29 @@ static bool convert(iconv_t handle, struct text bytes, struct buffer *out)
             return false;
         }
     }
+}
+
+/* Those in which the converter would put a letter and its mark together, which
+ * browsers do not. All are single-byte. */
+static bool is_composing(const char *iconv_name)
+{
+    return strcmp(iconv_name, "CP1255") == 0 ||
+           strcmp(iconv_name, "CP1258") == 0 ||
+           strncmp(iconv_name, "TCVN", 4) == 0;
+}
+
+static bool convert_all(iconv_t handle, bool one_by_one, struct text span,
+                        struct buffer *out)
+{
+    static const struct text rest = { NULL, 0 };
+    size_t step = one_by_one ? 1 : span.length;
+    for (size_t at = 0; at < span.length; at += step) {
+        if (!convert(handle, text_slice(span, at, at + step), out) ||
+            !convert(handle, rest, out)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Convert what is in front of the span for its shifts alone, then the span. */
@@ -521,7 +545,8 @@ static bool convert_span(const char *iconv_name, struct text before,
     struct buffer ignored = { 0 };
     bool is_valid = before.length == 0 || convert(handle, before, &ignored);
     buffer_free(&ignored);
-    is_valid = is_valid && convert(handle, span, out);
+    is_valid =
+        is_valid && convert_all(handle, is_composing(iconv_name), span, out);
     iconv_close(handle);
     if (!is_valid && out->data) {
         out->length = length;

@@ -147,6 +147,11 @@ static const struct text_case {
     { "iso-8859-2", OF("|\xB1|"), "\u0105" },
     { "shift_jis", OF("|\x83\x5C\x83\x7C\\|"), "\u30BD\u30DD\\" },
     { "shift_jis", OF("|\x83|"), "\x83" },
+    /* A letter that a mark could follow is not held back, nor composed. */
+    { "windows-1255", OF("|\xF9\xEC\xE5\xED|"), "\u05E9\u05DC\u05D5\u05DD" },
+    { "windows-1255", OF("|\xE2\xCC|"), "\u05D2\u05BC" },
+    { "windows-1258", OF("|e\xEC\xFD|"), "e\u0301\u01B0" },
+    { "big5-hkscs", OF("|\x88\x66|"), "\u00CA" },
     { "gb18030", OF("|\x81\x30\x81\x30\xC4\xE3|"), "\xC2\x80\u4F60" },
     { "big5", OF("|\xA5\x5C|"), "\u529F" },
     { "euc-kr", OF("|\xB0\xA1|"), "\uAC00" },
