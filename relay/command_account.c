@@ -274,8 +274,8 @@ static int store_credential(struct command_call *call, const char *account_id,
         *c = ascii_lower(*c);
     }
     const char *parameters[] = { account_id, user,
-                                 shown != NULL ? "generated" : "chosen",
-                                 secret, command_option(call, "--group") };
+                                 shown != NULL ? "generated" : "chosen", secret,
+                                 command_option(call, "--group") };
     struct admin_table *table =
         command_change(call, "admin_credential_add", parameters, 5,
                        CHANNEL_DIRECTORY, "", &error);

@@ -25,19 +25,17 @@ static void keep_byte(struct csv_reader *reader, int byte)
     }
 }
 
-/* A byte-order mark, as some programs begin UTF-8 with. */
-static void skip_mark(struct csv_reader *reader)
+/* A byte-order mark, as some programs begin UTF-8 with; false: half of one. */
+static bool skip_mark(struct csv_reader *reader)
 {
     static const int mark[] = { 0xef, 0xbb, 0xbf };
     int byte = getc(reader->borrowed_file);
     if (byte != mark[0]) {
         ungetc(byte, reader->borrowed_file);
-        return;
+        return true;
     }
-    if (getc(reader->borrowed_file) != mark[1] ||
-        getc(reader->borrowed_file) != mark[2]) {
-        reader->problem = "it is not UTF-8";
-    }
+    return getc(reader->borrowed_file) == mark[1] &&
+           getc(reader->borrowed_file) == mark[2];
 }
 
 /* Up to the end of the record. Returns the byte that ended it. */
@@ -85,13 +83,11 @@ static void drop_final_cr(struct csv_reader *reader)
 bool csv_next(struct csv_reader *reader)
 {
     int end = 0;
-    if (reader->lines_read == 0) {
-        skip_mark(reader);
-    }
+    bool is_utf8 = reader->lines_read > 0 || skip_mark(reader);
     while (end != EOF) {
         buffer_clear(&reader->bytes);
         buffer_append_string(&reader->bytes, "");
-        reader->problem = NULL;
+        reader->problem = is_utf8 ? NULL : "it is not UTF-8";
         reader->field_count = 0;
         reader->line = reader->lines_read + 1;
         begin_field(reader);
@@ -123,26 +119,33 @@ void csv_free(struct csv_reader *reader)
     buffer_free(&reader->bytes);
 }
 
-void csv_append(struct buffer *line, const char *field)
+static void append_field(struct buffer *lines, const char *field)
 {
     size_t length = strlen(field);
     bool is_plain = strcspn(field, ",\"\r\n") == length &&
-                    (length == 0 || (field[0] != ' ' && field[0] != '\t' &&
-                                     field[length - 1] != ' ' &&
-                                     field[length - 1] != '\t'));
-    if (line->length > 0 && line->data[line->length - 1] != '\n') {
-        buffer_append_byte(line, ',');
-    }
+                    (length == 0 ||
+                     (field[0] != ' ' && field[0] != '\t' &&
+                      field[length - 1] != ' ' && field[length - 1] != '\t'));
     if (is_plain) {
-        buffer_append(line, field, length);
+        buffer_append(lines, field, length);
         return;
     }
-    buffer_append_byte(line, '"');
+    buffer_append_byte(lines, '"');
     for (; *field != '\0'; field++) {
         if (*field == '"') {
-            buffer_append_byte(line, '"');
+            buffer_append_byte(lines, '"');
         }
-        buffer_append_byte(line, *field);
+        buffer_append_byte(lines, *field);
     }
-    buffer_append_byte(line, '"');
+    buffer_append_byte(lines, '"');
+}
+
+void csv_append(struct buffer *lines, const char *const *fields,
+                size_t field_count)
+{
+    for (size_t i = 0; i < field_count; i++) {
+        buffer_append_string(lines, i > 0 ? "," : "");
+        append_field(lines, fields[i]);
+    }
+    buffer_append_byte(lines, '\n');
 }

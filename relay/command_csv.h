@@ -34,7 +34,8 @@ bool csv_next(struct csv_reader *reader);
 const char *csv_field(const struct csv_reader *reader, size_t i);
 void csv_free(struct csv_reader *reader);
 
-/* Append a field, quoted if need be. */
-void csv_append(struct buffer *line, const char *field);
+/* Append a record, its fields quoted where that is needed. */
+void csv_append(struct buffer *lines, const char *const *fields,
+                size_t field_count);
 
 #endif

@@ -43,8 +43,7 @@ static size_t find_recipient(const struct admin_table *rows, const char *wanted)
     size_t row = 0;
     while (row < admin_row_count(rows) &&
            !text_equal_ignoring_case(
-               text_of(admin_value(rows, row, "recipient")),
-               text_of(wanted)) &&
+               text_of(admin_value(rows, row, "recipient")), text_of(wanted)) &&
            strcmp(admin_value(rows, row, "delivery_id"), wanted) != 0) {
         row++;
     }
@@ -117,8 +116,9 @@ static bool read_chunks(struct command_call *call, const char *account_id,
     }
 }
 
-static bool read_bytes(struct command_call *call, const struct admin_table *rows,
-                       size_t row, struct subject *subject)
+static bool read_bytes(struct command_call *call,
+                       const struct admin_table *rows, size_t row,
+                       struct subject *subject)
 {
     uint64_t size = 0;
     check(text_to_uint64(text_of(admin_value(rows, row, "size_bytes")), &size));
@@ -141,18 +141,20 @@ static bool fill_subject(struct command_call *call,
 {
     struct error error;
     int64_t account_id = 0;
-    check(id_parse(text_of(admin_value(rows, row, "account_id")),
-                   &account_id));
+    check(id_parse(text_of(admin_value(rows, row, "account_id")), &account_id));
     check(id_parse(text_of(admin_value(rows, row, "delivery_id")),
                    &subject->recipient.delivery_id));
-    subject->recipient.address = arena_copy_string(
-        subject->arena, admin_value(rows, row, "recipient"));
+    subject->recipient.address =
+        arena_copy_string(subject->arena, admin_value(rows, row, "recipient"));
     admin_bytes(rows, row, "trace", &subject->trace);
     if (!policy_from_json(&subject->policy, subject->arena,
                           text_of(admin_value(rows, row, "policy")), &error)) {
         command_fail("the policy of message %s cannot be read: %s",
                      call->arguments[0], error.text);
         return false;
+    }
+    if (admin_value(rows, row, "is_untracked")[0] == 't') {
+        subject->policy.privacy = PRIVACY_OFF;
     }
     if (!read_keys(call, admin_value(rows, row, "signed_at"), subject) ||
         !read_bytes(call, rows, row, subject)) {
@@ -261,7 +263,7 @@ static void walk_segments(struct text message, const struct text *pieces,
 
 static void begin_color(const char *color)
 {
-    if (isatty(STDOUT_FILENO)) {
+    if (color[0] != '\0' && isatty(STDOUT_FILENO)) {
         fputs(color, stdout);
     }
 }
@@ -276,9 +278,7 @@ static void end_color(void)
 static void print_segment(void *owner, enum segment_kind kind, struct text text)
 {
     (void)owner;
-    if (kind != SEGMENT_SAME) {
-        begin_color(segment_forms[kind].color);
-    }
+    begin_color(segment_forms[kind].color);
     fputs(segment_forms[kind].before, stdout);
     output_bytes(text);
     fputs(segment_forms[kind].after, stdout);
@@ -287,29 +287,45 @@ static void print_segment(void *owner, enum segment_kind kind, struct text text)
     }
 }
 
-static void print_side(enum segment_kind kind, const char *text)
+/* Lines after the first one are indented; a final line end is dropped. */
+static void print_side(enum segment_kind kind, struct text text)
 {
+    struct text line;
+    bool is_first = true;
+    while (text.length > 0 && (text.data[text.length - 1] == '\n' ||
+                               text.data[text.length - 1] == '\r')) {
+        text.length--;
+    }
     begin_color(segment_forms[kind].color);
-    output_bytes(text_of(text));
+    while (text_split(&text, '\n', &line)) {
+        fputs(is_first ? "" : "\n    ", stdout);
+        output_bytes(line);
+        is_first = false;
+    }
     end_color();
 }
 
-/* "header added: List-Unsubscribe: …", "link (part 2): OLD → NEW" */
+/* "header added: List-Unsubscribe: …", "link (part 2): OLD → NEW", "left alone
+ * (part 2): LINK (why)" */
 static void print_edit(const struct compose_edit *edit)
 {
+    struct text before = text_of(edit->before);
+    struct text after = text_of(edit->after);
+    bool is_left = strcmp(edit->what, "left alone") == 0;
     fputs(edit->what, stdout);
     if (edit->part > 0) {
         printf(" (part %zu)", edit->part);
     }
     fputs(": ", stdout);
-    if (edit->before[0] != '\0') {
-        print_side(SEGMENT_REMOVED, edit->before);
-    }
-    if (edit->before[0] != '\0' && edit->after[0] != '\0') {
-        fputs(" → ", stdout);
-    }
-    if (edit->after[0] != '\0') {
-        print_side(SEGMENT_ADDED, edit->after);
+    if (is_left) {
+        output_bytes(before);
+        fputs(after.length > 0 ? " (" : "", stdout);
+        output_bytes(after);
+        fputs(after.length > 0 ? ")" : "", stdout);
+    } else {
+        print_side(SEGMENT_REMOVED, before);
+        fputs(before.length > 0 && after.length > 0 ? " → " : "", stdout);
+        print_side(SEGMENT_ADDED, after);
     }
     putchar('\n');
 }
@@ -333,9 +349,9 @@ static void append_segment_json(void *owner, enum segment_kind kind,
                                 struct text text)
 {
     json_t *list = owner;
-    json_array_append_new(list, json_pack("{ssso}", "kind",
-                                          segment_forms[kind].name, "text",
-                                          output_text_json(text)));
+    json_array_append_new(list,
+                          json_pack("{ssso}", "kind", segment_forms[kind].name,
+                                    "text", output_text_json(text)));
 }
 
 static json_t *edits_json(const struct compose_edit *edits, size_t count)
@@ -367,10 +383,9 @@ static void show_diff(struct command_call *call, struct subject *subject,
     compose_copy(plan, &subject->recipient, subject->arena, &pieces,
                  &piece_count);
     if (call->is_json) {
-        json_t *json =
-            json_pack("{ssssso}", "message_id", call->arguments[0],
-                      "recipient", subject->recipient.address, "edits",
-                      edits_json(edits, edit_count));
+        json_t *json = json_pack("{ssssso}", "message_id", call->arguments[0],
+                                 "recipient", subject->recipient.address,
+                                 "edits", edits_json(edits, edit_count));
         if (is_full) {
             json_t *segments = json_array();
             walk_segments(message, pieces, piece_count, append_segment_json,

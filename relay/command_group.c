@@ -239,10 +239,10 @@ static int counters(struct command_call *call)
     since = since != NULL ? since : is_hourly ? "24h" : "30d";
     const char *parameters[] = { account.text, name != NULL ? group.text : NULL,
                                  command_read_since(since, since_at) };
-    struct admin_table *table = admin_run(
-        call->admin,
-        is_hourly ? "admin_counters_hourly" : "admin_counters_daily",
-        parameters, 3, &error);
+    struct admin_table *table =
+        admin_run(call->admin,
+                  is_hourly ? "admin_counters_hourly" : "admin_counters_daily",
+                  parameters, 3, &error);
     if (table == NULL) {
         return command_fail_since(call, since, &error);
     }
@@ -269,9 +269,8 @@ static const struct command_option counters_options[] = {
 const struct command group_commands[] = {
     { "group list", "ACCOUNT", "list groups with what they sent", 1, 1, NULL,
       NEEDS_SCHEMA, group_list },
-    { "group add", "ACCOUNT NAME",
-      "make a group before its first message does", 2, 2, group_add_options,
-      NEEDS_SCHEMA, group_add },
+    { "group add", "ACCOUNT NAME", "make a group before its first message does",
+      2, 2, group_add_options, NEEDS_SCHEMA, group_add },
     { "group rename", "ACCOUNT NAME NEW", "give a group another name", 3, 3,
       NULL, NEEDS_SCHEMA, group_rename },
     { "group set", "ACCOUNT NAME KEY VALUE",

@@ -260,8 +260,8 @@ static int message_show(struct command_call *call)
 
 /* -- list -- */
 
-static const char *const states[] = { "queued",   "delivered",  "failed",
-                                      "expired",  "cancelled",  "withdrawn",
+static const char *const states[] = { "queued",   "delivered", "failed",
+                                      "expired",  "cancelled", "withdrawn",
                                       "rejected", "suppressed" };
 
 static bool is_state(const char *state)

@@ -38,9 +38,9 @@ static bool read_row(size_t i, struct setting_row *out_row)
         return true;
     }
     const struct account_setting *setting = &account_settings[i];
-    *out_row = (struct setting_row){ setting->key, setting->values,
-                                     setting->initial, setting->description,
-                                     setting->check_value };
+    *out_row =
+        (struct setting_row){ setting->key, setting->values, setting->initial,
+                              setting->description, setting->check_value };
     return !policy_has_setting(setting->key);
 }
 

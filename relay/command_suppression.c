@@ -110,9 +110,9 @@ static int suppression_list(struct command_call *call)
         return COMMAND_FAILED;
     }
     const char *parameters[] = {
-        account.text,        command_option(call, "--address"),
-        scope.name,          scope_group(&scope),
-        reason,              limit.text,
+        account.text, command_option(call, "--address"),
+        scope.name,   scope_group(&scope),
+        reason,       limit.text,
     };
     struct admin_table *table = command_query(
         call, "admin_suppression_list", parameters, ARRAY_LENGTH(parameters));
@@ -155,8 +155,9 @@ static bool read_expiry(struct command_call *call, struct id_text *out_seconds,
     }
     if (!config_parse_span(text_of(written), &milliseconds) ||
         milliseconds < 1000) {
-        command_misuse(call, "--expires expects a span such as 12 h or 90 d, "
-                             "not \"%s\"",
+        command_misuse(call,
+                       "--expires expects a span such as 12 h or 90 d, "
+                       "not \"%s\"",
                        written);
         return false;
     }
@@ -195,8 +196,9 @@ static int suppression_add(struct command_call *call)
     const char *evidence = command_option(call, "--evidence");
     reason = reason != NULL ? reason : "manual";
     if (!is_reason(reason)) {
-        return command_misuse(call, "--reason expects hard_bounce, complaint, "
-                                    "unsubscribe or manual, not \"%s\"",
+        return command_misuse(call,
+                              "--reason expects hard_bounce, complaint, "
+                              "unsubscribe or manual, not \"%s\"",
                               reason);
     }
     if (!read_expiry(call, &seconds, &expires)) {
@@ -208,12 +210,15 @@ static int suppression_add(struct command_call *call)
         return COMMAND_FAILED;
     }
     const char *parameters[] = {
-        account.text, call->arguments[1], scope_group(&scope),
-        reason,       evidence != NULL ? evidence : "", expires,
+        account.text,
+        call->arguments[1],
+        scope_group(&scope),
+        reason,
+        evidence != NULL ? evidence : "",
+        expires,
     };
-    struct admin_table *table =
-        command_change_directory(call, "admin_suppression_add", parameters,
-                                 ARRAY_LENGTH(parameters));
+    struct admin_table *table = command_change_directory(
+        call, "admin_suppression_add", parameters, ARRAY_LENGTH(parameters));
     if (table == NULL) {
         return COMMAND_FAILED;
     }
@@ -252,8 +257,8 @@ static int suppression_remove(struct command_call *call)
     if (count == 0) {
         status = command_fail("%s is not suppressed for %s: baton suppression "
                               "list %s --address %s shows for what it is",
-                              call->arguments[1], name.data,
-                              call->arguments[0], call->arguments[1]);
+                              call->arguments[1], name.data, call->arguments[0],
+                              call->arguments[1]);
     } else {
         output_done(call,
                     json_pack("{sssI}", "address", call->arguments[1],
@@ -271,16 +276,17 @@ static const char *const csv_columns[] = { "address",    "group",
                                            "reason",     "evidence",
                                            "created_at", "expires_at" };
 
-static void append_row(const json_t *row, struct buffer *line)
+static void append_row(const json_t *row, struct buffer *lines)
 {
+    const char *fields[ARRAY_LENGTH(csv_columns)];
     for (size_t i = 0; i < ARRAY_LENGTH(csv_columns); i++) {
         const char *column = strcmp(csv_columns[i], "group") == 0
                                  ? "group_name"
                                  : csv_columns[i];
         const char *value = json_string_value(json_object_get(row, column));
-        csv_append(line, value != NULL ? value : "");
+        fields[i] = value != NULL ? value : "";
     }
-    buffer_append_byte(line, '\n');
+    csv_append(lines, fields, ARRAY_LENGTH(fields));
 }
 
 static void print_rows(const struct command_call *call,
@@ -483,8 +489,7 @@ static bool check_row(struct import *import, const char *line)
     } else if (problem != NULL) {
         name_bad_row(import, line, "\"%.100s\" is no name for a group: %s",
                      group, problem);
-    } else if (strlen(value_of(import, COLUMN_EVIDENCE)) >
-               EVIDENCE_BYTES_MAX) {
+    } else if (strlen(value_of(import, COLUMN_EVIDENCE)) > EVIDENCE_BYTES_MAX) {
         name_bad_row(import, line, "the evidence is longer than 8 KB");
     } else {
         return true;
@@ -580,8 +585,7 @@ static bool store_rows(struct import *import)
 {
     while (csv_next(&import->reader)) {
         struct id_text line;
-        snprintf(line.text, sizeof(line.text), "%" PRIu64,
-                 import->reader.line);
+        snprintf(line.text, sizeof(line.text), "%" PRIu64, import->reader.line);
         import->row_count++;
         if (check_row(import, line.text)) {
             keep_row(import, line.text);
@@ -627,18 +631,18 @@ static int say_imported(struct import *import, long long given_up)
         command_fail("and %" PRIu64 " more bad rows",
                      import->bad_count - COMPLAINTS_MAX);
     }
-    output_done(
-        import->call,
-        json_pack("{sIsIsIsIsI}", "imported_count",
-                  (json_int_t)import->imported_count, "known_count",
-                  (json_int_t)known_count, "bad_count",
-                  (json_int_t)import->bad_count, "group_count",
-                  (json_int_t)import->group_count, "suppressed_count",
-                  (json_int_t)given_up),
-        "%" PRIu64 " imported, %" PRIu64 " known already, %" PRIu64
-        " bad; %" PRIu64 " groups made; %lld queued deliveries were given up",
-        import->imported_count, known_count, import->bad_count,
-        import->group_count, given_up);
+    output_done(import->call,
+                json_pack("{sIsIsIsIsI}", "imported_count",
+                          (json_int_t)import->imported_count, "known_count",
+                          (json_int_t)known_count, "bad_count",
+                          (json_int_t)import->bad_count, "group_count",
+                          (json_int_t)import->group_count, "suppressed_count",
+                          (json_int_t)given_up),
+                "%" PRIu64 " imported, %" PRIu64 " known already, %" PRIu64
+                " bad; %" PRIu64
+                " groups made; %lld queued deliveries were given up",
+                import->imported_count, known_count, import->bad_count,
+                import->group_count, given_up);
     return import->bad_count == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 
@@ -651,10 +655,9 @@ static int import_file(struct command_call *call, const char *account_id,
         .reader = { .borrowed_file = file },
     };
     bool is_done = read_header(&import) && store_file(&import);
-    long long given_up =
-        is_done ? apply_to_queue(call, account_id, NULL) : -1;
-    int status = given_up < 0 ? COMMAND_FAILED
-                              : say_imported(&import, given_up);
+    long long given_up = is_done ? apply_to_queue(call, account_id, NULL) : -1;
+    int status =
+        given_up < 0 ? COMMAND_FAILED : say_imported(&import, given_up);
     csv_free(&import.reader);
     buffer_free(&import.lines);
     for (size_t c = 0; c < COLUMN_COUNT; c++) {
@@ -684,8 +687,8 @@ static int suppression_import(struct command_call *call)
 
 /* -- the table -- */
 
-#define GROUP_OPTION                                                        \
-    {                                                                       \
+#define GROUP_OPTION                                                         \
+    {                                                                        \
         "--group", "NAME", "of this group only; {} are messages without one" \
     }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hosts of links, and the keys that sign them. */
+/* Hosts of links, the keys that sign them, and who objects to them. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,11 +16,11 @@ static int refuse_taken_host(struct command_call *call, const char *host)
     if (table == NULL) {
         return COMMAND_FAILED;
     }
-    int status = command_fail(
-        "account %s has the host %s already",
-        admin_row_count(table) > 0 ? admin_value(table, 0, "account")
-                                   : call->arguments[0],
-        host);
+    int status = command_fail("account %s has the host %s already",
+                              admin_row_count(table) > 0
+                                  ? admin_value(table, 0, "account")
+                                  : call->arguments[0],
+                              host);
     admin_table_free(&table);
     return status;
 }
@@ -137,6 +137,12 @@ static int key_rotate(struct command_call *call)
 static int untracked_add(struct command_call *call)
 {
     struct id_text id;
+    struct address address;
+    struct error error;
+    if (!address_parse(text_of(call->arguments[1]), true, &address, &error)) {
+        return command_fail("\"%s\" is no mail address: %s", call->arguments[1],
+                            error.text);
+    }
     if (!command_find_account(call, call->arguments[0], &id)) {
         return COMMAND_FAILED;
     }

@@ -57,7 +57,8 @@ SELECT d.account_id, a.name AS account, d.message_id, d.delivery_id,
        d.open_count, d.human_open_count, d.first_opened_at,
        d.first_human_opened_at, d.click_count, d.human_click_count,
        d.first_clicked_at, coalesce(d.clicked_links, '{}') AS clicked_links,
-       coalesce(d.human_clicked_links, '{}') AS human_clicked_links
+       coalesce(d.human_clicked_links, '{}') AS human_clicked_links,
+       d.is_untracked
 FROM baton.delivery d
 LEFT JOIN baton.account a USING (account_id)
 LEFT JOIN baton.message_group g USING (account_id, group_id);
@@ -96,6 +97,9 @@ COMMENT ON COLUMN report.delivery.clicked_links IS
     'The numbers of the links that were followed, each once.';
 COMMENT ON COLUMN report.delivery.human_clicked_links IS
     'Those of them that were followed with a human verdict.';
+
+COMMENT ON COLUMN report.delivery.is_untracked IS
+    'Its recipient objected to being tracked before it was accepted.';
 
 -- Tags and metadata are the message's: looked up only where they are asked for.
 CREATE OR REPLACE VIEW report.event AS
@@ -573,6 +577,18 @@ COMMENT ON COLUMN report.suppression.created_at IS 'Since when.';
 COMMENT ON COLUMN report.suppression.expires_at IS
     'Until when; NULL: for good.';
 COMMENT ON COLUMN report.suppression.is_active IS 'Its time is not over.';
+
+CREATE VIEW report.untracked AS
+SELECT u.account_id, a.name AS account, u.address, u.created_at
+FROM baton.untracked u
+JOIN baton.account a USING (account_id);
+
+COMMENT ON VIEW report.untracked IS
+    'Recipients who object to being tracked.';
+COMMENT ON COLUMN report.untracked.account_id IS 'The account''s number.';
+COMMENT ON COLUMN report.untracked.account IS 'The account''s name.';
+COMMENT ON COLUMN report.untracked.address IS 'In lower case.';
+COMMENT ON COLUMN report.untracked.created_at IS 'Since when.';
 
 -- Columns of older views that had no word yet.
 COMMENT ON COLUMN report.attempt.account_id IS 'The account''s number.';

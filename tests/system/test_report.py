@@ -292,6 +292,13 @@ def test_suppressions_and_groups(history):
         "demo", "News", "marketing", {})
 
 
+def test_objections(history):
+    history.sql("INSERT INTO baton.untracked (account_id, address) VALUES"
+                " (%s, 'a@x')", history.account)
+    row, = rows(history, "SELECT * FROM report.untracked")
+    assert some(row, "account", "address") == ("demo", "a@x")
+
+
 def test_a_renamed_group_takes_its_history_along(history):
     history.sql("UPDATE baton.message_group SET name = 'Letters'")
     try:
