@@ -366,3 +366,75 @@ def test_h2_any_markup(module_baton, module_sink):
         count += check_links(mailing.follower, mailing.tracking.base, links)
     print(f"\n{SOUPS} documents of any markup, {count} links exact")
     assert count > SOUPS
+
+
+# Plain text
+
+def make_text(number):
+    """(Python's name of the charset, label, text, the targets of its links)"""
+    chance = random.Random(number)
+    codec, labels, letters = chance.choice(ASCII_SUPERSETS)
+    words = ["word", "x", "a.b", "--", "....", "http", "http:", "www.example.com",
+             "a@b.example", "mailto:x@y.example", "ftp://f.example/x", "&amp;",
+             "httpx://no.example/", "<", ">", "\r\n", "\r\n", "\r\n.", "\r\n..",
+             "\r\nFrom here", "\r\n> quoted", "=3D", "=", "\t"]
+    text = ""
+    targets = []
+    for _ in range(chance.randrange(1, 25)):
+        if chance.random() < 0.25:
+            target = (chance.choice(["http", "https", "HTTP"]) + "://"
+                      + chance.choice(["a.example", "A.example:8080", "192.0.2.1"]))
+            target += chance.choice(["", "/"]) if chance.random() < 0.3 else (
+                "/" + "".join(chance.choices(
+                    "abcXYZ019-_~%/?&=+#.", k=chance.randrange(60))) + "z")
+            before, after = chance.choice(
+                [("", ""), ("<", ">"), ("(", ")"), ("", "."), ("", ","), ('"', '"'),
+                 ("see:", ";"), ("'", "'"), ("", "!"), ("<URL:", ">"), ("[", "]")])
+            text += before + target + after
+            targets.append(target)
+        elif letters and chance.random() < 0.5:
+            text += "".join(chance.choices(letters, k=chance.randrange(1, 20)))
+        else:
+            text += chance.choice(words)
+        text += chance.choice([" ", " ", "\r\n", "\t"])
+    return codec, chance.choice(labels), text.strip(" \t\r\n"), targets
+
+
+@pytest.mark.timeout(3600)
+def test_links_in_plain_text(module_baton, module_sink):
+    """What the links lead to, put back where they are, gives back the text."""
+    mailing = mail.Mailing(module_baton, module_sink)
+    base = mailing.tracking.base
+    count = 0
+    for at in range(0, SOUPS, BATCH):
+        module_sink.messages.clear()
+        module_sink.tried.clear()
+        cases = {}
+        for number in range(at, min(at + BATCH, SOUPS)):
+            codec, label, text, targets = make_text(number)
+            data = text.encode(codec)
+            chance = random.Random(number)
+            encoding = chance.choice(["quoted-printable", "base64",
+                                      "7bit" if data.isascii() else "8bit"])
+            recipient = f"x{number}@rcpt.example"
+            cases[recipient] = (data, targets, mail.message(
+                recipient, mail.multipart([mail.part(
+                    data, label, encoding, "text/plain", chance)]),
+                "X-Baton-Track-Clicks: text\r\n"))
+        copies, _ = mailing.send([((recipient,), message) for recipient,
+                                  (_, _, message) in cases.items()])
+        links = []
+        for recipient, (data, targets, message) in cases.items():
+            body = next(piece for piece in split_message(copies[recipient].data)
+                        if piece.kind == "body")
+            got = decode_body(body).decode("latin-1")
+            found = mailing.tracking.click.findall(got)
+            rest = iter(targets)
+            back = mailing.tracking.click.sub(
+                lambda match: next(rest, "none"), got).encode("latin-1")
+            require(back == data and len(found) == len(targets),
+                    recipient, data, "became", got)
+            links += zip(found, targets)
+        count += check_links(mailing.follower, base, links)
+    print(f"\n{SOUPS} texts, {count} links exact")
+    assert count > SOUPS
