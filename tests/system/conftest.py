@@ -131,9 +131,17 @@ def module_sink():
     sink.close()
 
 
+def stop_tracking(baton):
+    baton.sql("UPDATE baton.account SET settings = settings ||"
+              """ '{"track_opens": "off", "track_clicks": "off"}'""")
+
+
 @pytest.fixture(scope="module")
-def module_baton(factory, module_sink, postgres):
-    baton = factory(routes={"*": f"smtp://127.0.0.1:{module_sink.port}"})
+def module_baton(request, factory, module_sink, postgres):
+    """A module with TRACKING = False is about mail that leaves as it came."""
+    is_tracking = getattr(request.module, "TRACKING", True)
+    baton = factory(routes={"*": f"smtp://127.0.0.1:{module_sink.port}"},
+                    prepare=None if is_tracking else stop_tracking)
     yield baton
     close_all([baton], postgres)
 

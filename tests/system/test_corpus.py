@@ -13,6 +13,8 @@ import oracle
 from dialogue import Closed
 from instance import corpora
 
+TRACKING = False  # what is not tracked leaves as it came
+
 CORPORA = corpora()
 MISSING = ("the corpora are not beside the checkout (../shared/corpora); "
            "BATON_CORPORA names another place")
