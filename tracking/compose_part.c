@@ -19,8 +19,8 @@ static void make_alternative(struct planner *planner)
     enum body_kind kind;
     struct text bytes;
     if (planner->source->policy->pass_through ||
-        !alternative_find(&planner->mime,
-                          planner->source->policy->alternative, &part, &kind)) {
+        !alternative_find(&planner->mime, planner->source->policy->alternative,
+                          &part, &kind)) {
         return;
     }
     for (size_t i = 0; i < planner->body_count; i++) {
@@ -31,6 +31,7 @@ static void make_alternative(struct planner *planner)
             planner->alternative.part = part;
             planner->alternative_part = part;
             planner->has_alternative = true;
+            rewriter_note_body(&planner->rewriter, &planner->alternative);
         }
     }
 }
@@ -52,6 +53,7 @@ void planner_read_bodies(struct planner *planner)
             body_read(planner->source->message, mime, i, bytes_max,
                       planner->arena, body);
             rewriter_note_opt_outs(&planner->rewriter, body);
+            rewriter_note_body(&planner->rewriter, body);
         }
     }
     make_alternative(planner);
@@ -235,12 +237,11 @@ static void write_alternative(struct planner *planner, struct part_plan *plan,
     planner_write_header(planner, plan->part, HEADER_OUTER, NULL);
     template_add_text(
         planner->out,
-        text_of(arena_printf(planner->arena,
-                             "Content-Type: multipart/alternative;\r\n"
-                             " boundary=\"%s\"\r\n%s\r\n",
-                             boundary,
-                             is_8bit ? "Content-Transfer-Encoding: 8bit\r\n"
-                                     : "")));
+        text_of(arena_printf(
+            planner->arena,
+            "Content-Type: multipart/alternative;\r\n"
+            " boundary=\"%s\"\r\n%s\r\n",
+            boundary, is_8bit ? "Content-Transfer-Encoding: 8bit\r\n" : "")));
     template_add_text(planner->out, delimiter);
     bool makes_text = planner->alternative.kind == BODY_TEXT;
     if (makes_text) {
@@ -255,10 +256,9 @@ static void write_alternative(struct planner *planner, struct part_plan *plan,
     } else {
         write_made(planner);
     }
-    template_add_text(planner->out,
-                      text_of(arena_printf(planner->arena, "\r\n--%s--%s",
-                                           boundary,
-                                           is_message ? "\r\n" : "")));
+    template_add_text(planner->out, text_of(arena_printf(
+                                        planner->arena, "\r\n--%s--%s",
+                                        boundary, is_message ? "\r\n" : "")));
     planner->cursor = planner->mime.parts[plan->part].body_to;
 }
 

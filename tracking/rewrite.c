@@ -8,7 +8,7 @@
 #include "tracking/link.h"
 #include "tracking/text_link.h"
 
-#define PIXEL_STYLE \
+#define PIXEL_STYLE                                                    \
     "\" width=\"1\" height=\"1\" alt=\"\" style=\"border:0;width:1px;" \
     "height:1px;display:block\">"
 /* What analytics may add for a recipient to a target. */
@@ -81,18 +81,16 @@ static struct edit *add_edit(struct rewriter *rewriter, size_t from, size_t to,
                  &rewriter->edit_capacity, sizeof(*rewriter->edits));
     }
     struct edit *edit = &rewriter->edits[rewriter->edit_count];
-    *edit = (struct edit){ .from = from,
-                           .to = to,
-                           .order = rewriter->edit_count,
-                           .what = what };
+    *edit = (struct edit){
+        .from = from, .to = to, .order = rewriter->edit_count, .what = what
+    };
     rewriter->edit_count++;
     return edit;
 }
 
 static struct text keep(struct rewriter *rewriter, struct text text)
 {
-    return (struct text){ arena_copy_text(rewriter->arena, text),
-                          text.length };
+    return (struct text){ arena_copy_text(rewriter->arena, text), text.length };
 }
 
 void rewriter_note(struct rewriter *rewriter, size_t part, struct text what,
@@ -109,20 +107,21 @@ void rewriter_note(struct rewriter *rewriter, size_t part, struct text what,
 
 /* --- what is put in --- */
 
-const struct template_piece *
-rewriter_frame(struct rewriter *rewriter, const char *path,
-               enum template_place place, struct unsubscribe_frame frame,
-               size_t *out_count)
+const struct template_piece *rewriter_frame(struct rewriter *rewriter,
+                                            const char *path,
+                                            enum template_place place,
+                                            struct unsubscribe_frame frame,
+                                            size_t *out_count)
 {
     struct template_piece *pieces =
         arena_alloc(rewriter->arena, 3 * sizeof(*pieces));
     pieces[0].text = text_of(
         arena_printf(rewriter->arena, "%.*s%s%s", TEXT_ARGUMENTS(frame.before),
                      rewriter->policy->tracking_url, path));
-    pieces[1] = (struct template_piece){
-        .place = place,
-        .to = place == PLACE_UNSUBSCRIBE ? SIZE_MAX : TOKEN_HEAD_CHARACTERS
-    };
+    pieces[1] = (struct template_piece){ .place = place,
+                                         .to = place == PLACE_UNSUBSCRIBE
+                                                   ? SIZE_MAX
+                                                   : TOKEN_HEAD_CHARACTERS };
     pieces[2].text = frame.behind;
     *out_count = frame.behind.length > 0 ? 3 : 2;
     return pieces;
@@ -177,8 +176,8 @@ static bool fill_macros(struct rewriter *rewriter, const struct body *body)
                      body_offset(body, macro.to), "unsubscribe");
         edit->pieces = pieces;
         edit->piece_count = piece_count;
-        edit->before = keep(rewriter, text_slice(body->view, macro.from,
-                                                 macro.to));
+        edit->before =
+            keep(rewriter, text_slice(body->view, macro.from, macro.to));
     }
     return pieces != NULL;
 }
@@ -221,9 +220,8 @@ static const char *find_obstacle(struct rewriter *rewriter,
         map_get(rewriter->opted_out, target)) {
         return "it is opted out in the HTML part";
     }
-    size_t bytes_max =
-        (TOKEN_CHARACTERS_MAX - TOKEN_HEAD_CHARACTERS) / 4 * 3 -
-        (rewriter->is_personal ? PERSONAL_BYTES_MAX : 0);
+    size_t bytes_max = (TOKEN_CHARACTERS_MAX - TOKEN_HEAD_CHARACTERS) / 4 * 3 -
+                       (rewriter->is_personal ? PERSONAL_BYTES_MAX : 0);
     if (target.length > bytes_max) {
         return "it is too long";
     }
@@ -300,13 +298,11 @@ static void edit_link(struct rewriter *rewriter, const struct body *body,
     struct text target = buffer_text(&rewriter->target);
     const char *obstacle = find_obstacle(rewriter, body, target);
     if (!obstacle) {
-        track_link(rewriter,
-                   add_edit(rewriter, body_offset(body, from),
-                            body_offset(body, to), "link"));
+        track_link(rewriter, add_edit(rewriter, body_offset(body, from),
+                                      body_offset(body, to), "link"));
     } else if (rewriter->link_count < REWRITE_LINKS_MAX ||
                !rewriter->has_noted_limit) {
-        rewriter->has_noted_limit =
-            rewriter->link_count == REWRITE_LINKS_MAX;
+        rewriter->has_noted_limit = rewriter->link_count == REWRITE_LINKS_MAX;
         rewriter_note(rewriter, body->part, target, obstacle);
     }
 }
@@ -391,6 +387,18 @@ static size_t drop_overlaps(struct edit *edits, size_t count)
     return kept;
 }
 
+/* A document without a byte shows nothing, and what would be put in could touch
+ * the delimiter behind it. */
+void rewriter_note_body(struct rewriter *rewriter, const struct body *body)
+{
+    bool can_have = rewriter->tracks_opens && body->kind == BODY_HTML &&
+                    !body->left_alone && body->bytes.length > 0;
+    bool is_first = rewriter->pixel_body == NULL;
+    if (can_have && (is_first || !rewriter->policy->pixel_at_top)) {
+        rewriter->pixel_body = body;
+    }
+}
+
 void rewriter_edit(struct rewriter *rewriter, const struct body *body,
                    struct edit **out_edits, size_t *out_edit_count)
 {
@@ -406,10 +414,11 @@ void rewriter_edit(struct rewriter *rewriter, const struct body *body,
     if (rewriter->can_unsubscribe) {
         has_macro_link = fill_macros(rewriter, body);
     }
-    if (rewriter->has_footer[body->kind] && !has_macro_link) {
+    if (rewriter->has_footer[body->kind] && !has_macro_link &&
+        body->bytes.length > 0) {
         add_footer(rewriter, body);
     }
-    if (body->kind == BODY_HTML && rewriter->tracks_opens) {
+    if (body == rewriter->pixel_body) {
         add_pixel(rewriter, body);
     }
     if (rewriter->edit_count > 1) {

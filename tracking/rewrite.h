@@ -36,6 +36,7 @@ struct rewriter {
     bool tracks_opens;
     bool can_unsubscribe;
     bool has_footer[2]; /* by kind of body: it is still to be put in */
+    const struct body *pixel_body; /* one reading is one open; NULL: none */
     bool is_personal; /* analytics name the recipient */
     bool has_noted_limit;
     struct text click_url;
@@ -66,6 +67,9 @@ bool rewriter_is_idle(const struct rewriter *rewriter);
 
 /* First every HTML body: what is opted out there is so everywhere. */
 void rewriter_note_opt_outs(struct rewriter *rewriter, const struct body *body);
+/* Then, of every body that may be edited: the last one in HTML, or the first if
+ * the pixel goes to the top, has the pixel. */
+void rewriter_note_body(struct rewriter *rewriter, const struct body *body);
 /* The edits of a body, in order, in the arena. */
 void rewriter_edit(struct rewriter *rewriter, const struct body *body,
                    struct edit **out_edits, size_t *out_edit_count);
@@ -73,9 +77,10 @@ void rewriter_edit(struct rewriter *rewriter, const struct body *body,
 void rewriter_note(struct rewriter *rewriter, size_t part, struct text what,
                    const char *reason);
 /* Before, a place, behind; in the arena. */
-const struct template_piece *
-rewriter_frame(struct rewriter *rewriter, const char *path,
-               enum template_place place, struct unsubscribe_frame frame,
-               size_t *out_count);
+const struct template_piece *rewriter_frame(struct rewriter *rewriter,
+                                            const char *path,
+                                            enum template_place place,
+                                            struct unsubscribe_frame frame,
+                                            size_t *out_count);
 
 #endif

@@ -356,10 +356,15 @@ static void copy_tracked(struct arena *arena, const char *message,
     buffer_free(&bytes);
 }
 
-#define PIXEL                                                              \
-    "<img src=\"O\" width=\"1\" height=\"1\" alt=\"\" style=\"border:0;"    \
+#define PIXEL                                                            \
+    "<img src=\"O\" width=\"1\" height=\"1\" alt=\"\" style=\"border:0;" \
     "width:1px;height:1px;display:block\">"
 #define HTML_HEAD "From: a@b\r\nContent-Type: text/html\r\n\r\n"
+#define MIXED_HEAD "From: a@b\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+#define MIXED MIXED_HEAD "\r\n"
+#define MIXED_UNSUBSCRIBE                                 \
+    MIXED_HEAD "List-Unsubscribe: <U(r@example.com)>\r\n" \
+               "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n"
 #define TEXT_HEAD "From: a@b\r\n\r\n"
 
 static struct policy *changed_policy(struct arena *arena, const char *settings)
@@ -429,7 +434,24 @@ static const struct tracked_row {
       HTML_HEAD "<p>x\r\n" PIXEL },
     { "H6: or to the top", "pixel=top", HTML_HEAD "<html><body a=b>x</body>",
       HTML_HEAD "<html><body a=b>" PIXEL "x</body>" },
-    { "H8: analytics", "track_opens=off analytics=x.example utm_source=s "
+    { "of several documents the last has the pixel", "track_clicks=off",
+      MIXED "--b\r\nContent-Type: text/html\r\n\r\none\r\n--b\r\n"
+            "Content-Type: text/html\r\n\r\ntwo\r\n--b\r\n"
+            "Content-Type: text/html\r\n\r\n--b--\r\n",
+      MIXED "--b\r\nContent-Type: text/html\r\n\r\none\r\n--b\r\n"
+            "Content-Type: text/html\r\n\r\ntwo" PIXEL "\r\n--b\r\n"
+            "Content-Type: text/html\r\n\r\n--b--\r\n" },
+    { "or the first, at the top", "track_clicks=off pixel=top",
+      MIXED "--b\r\nContent-Type: text/html\r\n\r\none\r\n--b\r\n"
+            "Content-Type: text/html\r\n\r\ntwo\r\n--b--\r\n",
+      MIXED "--b\r\nContent-Type: text/html\r\n\r\n" PIXEL "one\r\n--b\r\n"
+            "Content-Type: text/html\r\n\r\ntwo\r\n--b--\r\n" },
+    { "F7: what is empty swallows no delimiter", "unsubscribe=link",
+      MIXED "--b\r\nContent-Type: text/html\r\n\r\n--b\r\n\r\n--b--\r\n",
+      MIXED_UNSUBSCRIBE
+      "--b\r\nContent-Type: text/html\r\n\r\n--b\r\n\r\n--b--\r\n" },
+    { "H8: analytics",
+      "track_opens=off analytics=x.example utm_source=s "
       "utm_medium=e",
       HTML_HEAD "<a href=\"http://www.x.example/?utm_medium=m#f\"><a "
                 "href=\"http://y/\">",
@@ -440,17 +462,21 @@ static const struct tracked_row {
       "From: a@b\r\nSubject: x {G}\r\nContent-Type: text/html\r\n\r\n"
       "<a href=\"http://x\"> %%UnsubscribeUrl%%",
       NULL },
-    { "text is not tracked by default", "", TEXT_HEAD "http://x.example/", NULL },
+    { "text is not tracked by default", "", TEXT_HEAD "http://x.example/",
+      NULL },
     { "links in text", "track_clicks=text",
       TEXT_HEAD "See http://x.example/a_(b), <https://x.example/c?d=e&f> or "
                 "(http://x.example/).\r\nxhttp://x.example http:// "
                 "http://x.example/\xc3\xa4\r\n",
-      TEXT_HEAD "See C1(http://x.example/a_(b)), <C2(https://x.example/c?d=e&f)>"
-                " or (C3(http://x.example/)).\r\nxhttp://x.example http:// "
-                "http://x.example/\xc3\xa4\r\n" },
+      TEXT_HEAD
+      "See C1(http://x.example/a_(b)), <C2(https://x.example/c?d=e&f)>"
+      " or (C3(http://x.example/)).\r\nxhttp://x.example http:// "
+      "http://x.example/\xc3\xa4\r\n" },
     { "macros are always filled", "track_opens=off",
-      HTML_HEAD "<a href=\"***uniqueid***\">\r\n%%unsubscribeurl%%</a> ** %% ***",
-      HTML_HEAD "<a href=\"U(r@example.com)\">\r\nU(r@example.com)</a> ** %% ***" },
+      HTML_HEAD
+      "<a href=\"***uniqueid***\">\r\n%%unsubscribeurl%%</a> ** %% ***",
+      HTML_HEAD
+      "<a href=\"U(r@example.com)\">\r\nU(r@example.com)</a> ** %% ***" },
     { "macros in links, which are not tracked", "track_opens=off",
       HTML_HEAD "<a href=\"http://x/?u=%%UnsubscribeUrl%%\">",
       HTML_HEAD "<a href=\"http://x/?u=U(r@example.com)\">" },
@@ -504,7 +530,8 @@ static const struct tracked_row {
       "--a==\r\n\r\nC1(http://x.example/1)\r\n--a==\r\nContent-Type: text/html"
       "\r\n\r\n<a href=C2(http://x.example/2)>" PIXEL "\r\n--a==--\r\n--a=\r\n"
       "Content-Type: image/png\r\n\r\n<a href=http://x>\r\n--a=--\r\nend" },
-    { "H5: opted out in HTML, so in the text", "track_clicks=both track_opens=off",
+    { "H5: opted out in HTML, so in the text",
+      "track_clicks=both track_opens=off",
       "From: a@b\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n"
       "--b\r\n\r\nhttp://x.example/?a&b http://y.example/\r\n--b\r\n"
       "Content-Type: text/html\r\n\r\n<a href=\"http://x.example/?a&amp;b\" "
@@ -627,8 +654,8 @@ static void edited_parts_are_encoded(void **state)
         }
         struct buffer decoded = { 0 };
         struct buffer simple = { 0 };
-        quoted_printable_decode(
-            text_of(strstr(bytes.data, "\r\n\r\n") + 4), &decoded);
+        quoted_printable_decode(text_of(strstr(bytes.data, "\r\n\r\n") + 4),
+                                &decoded);
         simplify(buffer_text(&decoded), &simple);
         assert_non_null(strstr(simple.data, i == 0 ? "C1(http://x/aaa"
                                                    : "\xc3\xa4 \r\n<a href=C1("
@@ -746,15 +773,16 @@ static void alternatives_are_made(void **state)
         const char *structure; /* types in order */
         const char *said; /* stands in the simplified copy */
     } rows[] = {
-        { "alternative=text track_clicks=both", HTML_HEAD
-          "<p>Hello <a href=\"http://x.example/\">you</a></p>\r\n",
+        { "alternative=text track_clicks=both",
+          HTML_HEAD "<p>Hello <a href=\"http://x.example/\">you</a></p>\r\n",
           "multipart/alternative text/plain text/html ",
           "Hello you (C1(http://x.example/))" },
-        { "alternative=text track_clicks=both", HTML_HEAD
-          "<p>Hello <a href=\"http://x.example/\">you</a></p>\r\n",
+        { "alternative=text track_clicks=both",
+          HTML_HEAD "<p>Hello <a href=\"http://x.example/\">you</a></p>\r\n",
           "multipart/alternative text/plain text/html ",
           "<a href=\"C2(http://x.example/)\">" },
-        { "alternative=html", TEXT_HEAD "Hello\r\n  <you> http://x.example/\r\n",
+        { "alternative=html",
+          TEXT_HEAD "Hello\r\n  <you> http://x.example/\r\n",
           "multipart/alternative text/plain text/html ",
           "<p>Hello<br>\r\n&nbsp;&nbsp;&lt;you&gt; <a href=\""
           "C1(http://x.example/)\">http://x.example/</a></p>" },
@@ -783,8 +811,8 @@ static void alternatives_are_made(void **state)
         assert_true(try_policy(*state, text_of(rows[i].message),
                                changed_policy(*state, rows[i].settings), false,
                                &somebody, &bytes, &error));
-        assert_true(mime_scan(buffer_text(&bytes), &limits, *state, &mime,
-                              &error));
+        assert_true(
+            mime_scan(buffer_text(&bytes), &limits, *state, &mime, &error));
         for (size_t j = 0; j < mime.part_count; j++) {
             buffer_printf(&structure, "%s ", mime.parts[j].type);
         }
@@ -829,9 +857,9 @@ static void lines_are_wrapped_if_asked(void **state)
 static void links_have_a_limit(void **state)
 {
     struct policy *policy = changed_policy(*state, "track_opens=off");
-    const char *message = arena_printf(
-        *state, "%s%s", HTML_HEAD,
-        repeat(*state, "<a href=http://x>\r\n", 10005));
+    const char *message =
+        arena_printf(*state, "%s%s", HTML_HEAD,
+                     repeat(*state, "<a href=http://x>\r\n", 10005));
     struct compose_edit *edits;
     size_t count;
     compose_describe(plan_of(*state, message, policy), &somebody, *state,
@@ -870,8 +898,8 @@ static void differences_are_described(void **state)
             plan_of(*state, rows[i].message, changed_policy(*state, ""));
         compose_describe(plan, &somebody, *state, &edits, &count);
         for (size_t j = 0; j < count; j++) {
-            buffer_printf(&lines, "%s|%s|%s\n", edits[j].what,
-                          edits[j].before, edits[j].after);
+            buffer_printf(&lines, "%s|%s|%s\n", edits[j].what, edits[j].before,
+                          edits[j].after);
         }
         simplify(buffer_text(&lines), &simple);
         /* The header comes before or behind what is said of its own body. */
