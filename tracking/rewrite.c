@@ -96,6 +96,9 @@ static struct text keep(struct rewriter *rewriter, struct text text)
 void rewriter_note(struct rewriter *rewriter, size_t part, struct text what,
                    const char *reason)
 {
+    if (rewriter->note_count == REWRITE_NOTES_MAX) {
+        return;
+    }
     if (rewriter->note_count == rewriter->note_capacity) {
         rewriter->notes =
             grow(rewriter->arena, rewriter->notes, rewriter->note_count,
@@ -166,7 +169,9 @@ static bool fill_macros(struct rewriter *rewriter, const struct body *body)
     const struct template_piece *pieces = NULL;
     size_t piece_count = 0;
     struct unsubscribe_macro macro = { 0 };
-    while (unsubscribe_macro_next(body->view, &macro)) {
+    while (unsubscribe_macro_next(body->view, &macro) &&
+           rewriter->macro_count < REWRITE_LINKS_MAX) {
+        rewriter->macro_count++;
         if (!pieces) {
             pieces = rewriter_frame(rewriter, "/u/", PLACE_UNSUBSCRIBE, bare,
                                     &piece_count);
@@ -312,6 +317,10 @@ static void remove_opt_outs(struct rewriter *rewriter, const struct body *body,
 {
     for (size_t i = 0; i < link->opt_out_count; i++) {
         const struct html_span *span = &link->opt_outs[i];
+        if (rewriter->opt_out_count == REWRITE_LINKS_MAX) {
+            break;
+        }
+        rewriter->opt_out_count++;
         struct edit *edit =
             add_edit(rewriter, body_offset(body, span->from),
                      body_offset(body, span->to), "opt-out removed");

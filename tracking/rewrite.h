@@ -18,8 +18,9 @@
 #include "tracking/template.h"
 #include "tracking/unsubscribe.h"
 
-/* Links of a message beyond these are left alone. */
+/* Links of a message beyond these are left alone; macros and opt-outs, too. */
 #define REWRITE_LINKS_MAX 10000
+#define REWRITE_NOTES_MAX 1000
 
 /* Something that was not edited, and why. */
 struct rewrite_note {
@@ -44,6 +45,8 @@ struct rewriter {
     struct template_link *links;
     size_t link_count;
     size_t link_capacity;
+    size_t macro_count;
+    size_t opt_out_count; /* those removed */
     struct map *opted_out; /* targets; NULL until there is one (H5) */
     struct rewrite_note *notes;
     size_t note_count;
