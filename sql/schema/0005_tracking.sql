@@ -276,11 +276,10 @@ BEGIN
 END;
 $$;
 
--- When a human followed this link first after an instant, as far as events say
--- that are not in p_without; NULL: none did.
+-- When a human followed this link first after an instant, as far as events say;
+-- NULL: none did.
 CREATE FUNCTION baton.next_human_click(p_account bigint, p_delivery bigint,
-                                       p_link integer, p_after timestamptz,
-                                       p_without bigint[])
+                                       p_link integer, p_after timestamptz)
 RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT e.occurred_at
@@ -292,7 +291,6 @@ BEGIN
               AND e.verdict = 'human'
               AND e.occurred_at > p_after
               AND e.event_id >= baton.id_lowest_at(p_after - interval '1 hour')
-              AND e.event_id <> ALL (p_without)
             ORDER BY e.occurred_at
             LIMIT 1);
 END;
@@ -328,16 +326,11 @@ RETURN nullif(
              WHERE new.at IS NOT NULL
              ORDER BY place), '{}');
 
--- Make the verdicts of a delivery's hits between two instants anew: by what each
--- says of itself, and whether it is of a burst. What was judged by more than is
--- kept (a prefetch, a user agent that privacy forgets) stays. Returns how many
--- changed.
-CREATE FUNCTION baton.judge_hits(p_account bigint, p_delivery bigint,
-                                 p_from timestamptz, p_to timestamptz)
-RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    v_count bigint;
-BEGIN
+-- The instants at which clicks of a delivery between two instants are of a burst:
+-- within the second that ends with the fourth link's.
+CREATE FUNCTION baton.bursts_between(p_account bigint, p_delivery bigint,
+                                     p_from timestamptz, p_to timestamptz)
+RETURNS SETOF timestamptz LANGUAGE sql STABLE ROWS 10 AS $$
     WITH neighbour AS (
         SELECT occurred_at, lag(occurred_at) OVER own AS before,
                lead(occurred_at) OVER own AS after
@@ -346,6 +339,7 @@ BEGIN
                                   p_to + interval '1 s')
         WINDOW own AS (PARTITION BY link_number ORDER BY occurred_at)
     ), edge AS (
+        -- A link counts for a second from its click on.
         SELECT occurred_at AS at, 0 AS place,
                CASE WHEN before >= occurred_at - interval '1 s' THEN 0
                ELSE 1 END AS step
@@ -357,14 +351,111 @@ BEGIN
     ), swept AS (
         SELECT at, place, sum(step) OVER (ORDER BY at, place) AS link_count
         FROM edge
-    ), burst AS (
-        SELECT at
-        FROM (SELECT at, place,
-                     min(at) FILTER (WHERE place = 0 AND link_count >= 4)
-                         OVER (ORDER BY at DESC) AS ended_at
-              FROM swept) AS click
-        WHERE place = 0 AND ended_at <= at + interval '1 s'
-    ), hit AS (
+    )
+    SELECT DISTINCT at
+    FROM (SELECT at, place,
+                 min(at) FILTER (WHERE place = 0 AND link_count >= 4)
+                     OVER (ORDER BY at DESC) AS ended_at
+          FROM swept) AS click
+    WHERE place = 0 AND ended_at <= at + interval '1 s'
+$$;
+
+-- Clicks of a delivery, given by link and instant, are no human's any more: move
+-- what counts humans in the delivery and in the counters.
+CREATE FUNCTION baton.forget_humans(p_account bigint, p_delivery bigint,
+                                    p_links integer[], p_instants timestamptz[],
+                                    p_event bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_old baton.delivery;
+    v_links integer[]; -- whose first human click is another one now, or none
+    v_old_at timestamptz[];
+    v_new_at timestamptz[];
+BEGIN
+    SELECT * INTO v_old
+    FROM baton.delivery
+    WHERE account_id = p_account AND delivery_id = p_delivery;
+    SELECT array_agg(link), array_agg(at),
+           array_agg(baton.next_human_click(p_account, p_delivery, link, at))
+    INTO v_links, v_old_at, v_new_at
+    FROM unnest(v_old.human_clicked_links, v_old.human_clicked_at)
+        AS old (link, at)
+    WHERE (link, at) IN (SELECT * FROM unnest(p_links, p_instants));
+    UPDATE baton.delivery
+    SET human_click_count = human_click_count - cardinality(p_links),
+        human_clicked_links = CASE WHEN v_links IS NULL
+            THEN human_clicked_links
+            ELSE baton.merge_links(human_clicked_links, v_links, v_new_at) END,
+        human_clicked_at = CASE WHEN v_links IS NULL
+            THEN human_clicked_at
+            ELSE baton.merge_instants(human_clicked_links, human_clicked_at,
+                                      v_links, v_new_at) END
+    WHERE account_id = p_account AND delivery_id = p_delivery;
+    INSERT INTO baton.counter (account_id, group_id, hour, shard, clicks_human)
+    SELECT p_account, v_old.group_id, date_trunc('hour', at, 'UTC'),
+           baton.counter_shard(p_event, 4), sum(step)
+    FROM (SELECT at, -1 AS step FROM unnest(v_old_at) AS old (at)
+          UNION ALL
+          SELECT at, 1 FROM unnest(v_new_at) AS new (at)) AS move
+    WHERE at IS NOT NULL
+    GROUP BY 3
+    HAVING sum(step) <> 0
+    ORDER BY 3
+    ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
+    SET clicks_human = counter.clicks_human + EXCLUDED.clicks_human;
+END;
+$$;
+
+-- Give the clicks of a delivery that are of a burst the verdict of a scanner,
+-- when clicks between two instants came to those before, and correct what counts
+-- humans in the delivery and in the counters. p_event names the counters' shard.
+CREATE FUNCTION baton.mark_bursts(p_account bigint, p_delivery bigint,
+                                  p_from timestamptz, p_to timestamptz,
+                                  p_event bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_links integer[]; -- of each click that is no human's any more
+    v_instants timestamptz[];
+BEGIN
+    WITH burst AS MATERIALIZED (
+        SELECT e.event_id, e.occurred_at
+        FROM baton.clicks_between(p_account, p_delivery,
+                                  p_from - interval '1 s',
+                                  p_to + interval '1 s') AS e
+        WHERE e.verdict = 'human'
+          AND (e.occurred_at IN (
+                   SELECT baton.bursts_between(p_account, p_delivery, p_from,
+                                               p_to))) IS TRUE
+    ), marked AS (
+        INSERT INTO baton.event (account_id, event_id, occurred_at, kind)
+        SELECT p_account, event_id, occurred_at, 'clicked'
+        FROM burst
+        ON CONFLICT (account_id, event_id) DO UPDATE
+        SET verdict = 'machine', verdict_reason = 'scanner',
+            detail = event.detail || '{"burst": true}'
+        RETURNING event.link_number, event.occurred_at
+    )
+    SELECT array_agg(link_number), array_agg(occurred_at)
+    INTO v_links, v_instants
+    FROM marked;
+    IF v_links IS NOT NULL THEN
+        PERFORM baton.forget_humans(p_account, p_delivery, v_links, v_instants,
+                                    p_event);
+    END IF;
+END;
+$$;
+
+-- Make the verdicts of a delivery's hits between two instants anew: by what each
+-- says of itself, and whether it is of a burst. What was judged by more than is
+-- kept (a prefetch, a user agent that privacy forgets) stays. Returns how many
+-- changed.
+CREATE FUNCTION baton.judge_hits(p_account bigint, p_delivery bigint,
+                                 p_from timestamptz, p_to timestamptz)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_count bigint;
+BEGIN
+    WITH hit AS (
         SELECT event_id,
                CASE WHEN user_agent IS NOT NULL
                     THEN coalesce(baton.hit_verdict(user_agent, client_address),
@@ -372,7 +463,9 @@ BEGIN
                                   THEN 'prefetch' END)
                     WHEN NOT detail ? 'burst' THEN verdict_reason END AS reason,
                kind = 'clicked'
-                   AND (occurred_at IN (SELECT at FROM burst)) IS TRUE
+                   AND (occurred_at IN (
+                            SELECT baton.bursts_between(p_account, p_delivery,
+                                                        p_from, p_to))) IS TRUE
                    AS is_near
         FROM baton.event
         WHERE account_id = p_account
