@@ -242,6 +242,23 @@ def test_domain_summary_reads_only_the_days_that_are_asked_for(history):
     assert len(executed) == 1, plan
 
 
+@pytest.mark.parametrize("view", ["domain_summary", "link_summary", "open_times",
+                                  "click_times"])
+def test_a_day_can_be_asked_for_in_any_plan(history, view):
+    """Conditions on the day may be evaluated for every name of the catalog."""
+    history.sql("ANALYZE")
+    for setting in ("enable_hashjoin", "enable_nestloop", "enable_mergejoin"):
+        history.sql(f"SET {setting} = off")
+        try:
+            found = rows(history, f"SELECT * FROM report.{view} WHERE day = %s",
+                         NOON.date())
+            assert found and not rows(
+                history, f"SELECT * FROM report.{view} WHERE account = 'demo'"
+                " AND day > %s", NOON.date() + datetime.timedelta(days=1))
+        finally:
+            history.sql(f"RESET {setting}")
+
+
 def test_link_summary_knows_first_clicks(history):
     offer, terms = rows(history, "SELECT * FROM report.link_summary ORDER BY url")
     assert some(offer, "group_name", "day", "url", "clicks", "clicks_unique",
@@ -275,6 +292,26 @@ def test_open_and_click_times(history):
     assert [some(row, "hour", "minutes_from", "clicks", "clicks_unique",
                  "clicks_human") for row in clicks] == [
         (12, 1, 1, 1, 0), (12, 5, 2, 0, 1), (13, 60, 1, 1, 0)]
+
+
+def test_hits_outlive_their_delivery(history):
+    history.event("opened", 999, 998, 0, minutes(5), verdict="human")
+    try:
+        row, = rows(history, "SELECT * FROM report.open_times WHERE group_id = 0")
+        assert some(row, "minutes_from", "opens", "opens_unique",
+                    "opens_human") == (None, 1, 0, 0)
+        event, = rows(history, "SELECT * FROM report.event WHERE group_id = 0")
+        assert some(event, "tags", "metadata") == ([], {})
+    finally:
+        history.sql("DELETE FROM baton.event WHERE group_id = 0")
+
+
+@pytest.mark.parametrize("minutes_after,bucket", [
+    (-1, 0), (0, 0), (0.99, 0), (1, 1), (4.9, 1), (5, 5), (15, 15), (60, 60),
+    (240, 240), (1440, 1440), (10079, 1440), (10080, 10080), (99999, 10080)])
+def test_buckets_of_minutes(history, minutes_after, bucket):
+    assert history.baton.value("SELECT baton.minutes_bucket(%s, %s)",
+                               minutes(minutes_after), NOON) == bucket
 
 
 def test_suppressions_and_groups(history):
