@@ -527,12 +527,12 @@ def random_part(chance, depth, used):
 
 def random_multipart(chance, depth=0, used=()):
     boundary = chance.choice(ODD) + chance.choice(["", "x", "=", "1"])
+    if chance.random() < 0.2 and used:
+        boundary = used[-1] + chance.choice("ab=1")
     while boundary in used or any(
             boundary in (other + "--", other + " --") or other == boundary + "--"
             for other in used):
         boundary += chance.choice("ab=-")
-    if chance.random() < 0.2 and used:
-        boundary = used[-1] + chance.choice("ab=1")
     parts = [random_part(chance, depth + 1, (*used, boundary))
              for _ in range(chance.randrange(1, 4))]
     text = chance.choice(["", "", "preamble\r\n", "\r\n", '<a href="http://x/">\r\n'])
