@@ -176,7 +176,7 @@ static void soft_break(struct quoted *quoted)
 static void write_text(struct quoted *quoted, struct text text)
 {
     quoted_printable_write(&quoted->writer, text);
-    quoted->ends_blank = false;
+    quoted->ends_blank &= text.length == 0;
 }
 
 /* Characters of a known number, broken where the line ends. */
@@ -195,6 +195,7 @@ static void write_place(struct quoted *quoted,
         rest.to = rest.from + (left < room ? left : room);
         flush(quoted);
         template_add(quoted->out, &rest);
+        quoted->ends_blank = false;
         quoted->writer.column += rest.to - rest.from;
         rest.from = rest.to;
     }
@@ -213,6 +214,7 @@ static void write_place_on_own_lines(struct quoted *quoted,
     flush(quoted);
     template_add(quoted->out, &own);
     quoted->writer.column = 0;
+    quoted->ends_blank = false;
 }
 
 static void write_edit(struct quoted *quoted, const struct edit *edit)
@@ -230,7 +232,6 @@ static void write_edit(struct quoted *quoted, const struct edit *edit)
         } else {
             write_place_on_own_lines(quoted, piece);
         }
-        quoted->ends_blank = false;
     }
     quoted->is_touched = true;
 }
@@ -279,21 +280,18 @@ static void fit_line(struct quoted *quoted, struct text encoded, bool is_end)
     struct text meant = is_end ? trim_end(encoded) : encoded;
     size_t room = is_end ? COLUMN_MAX : COLUMN_MAX - 1;
     size_t column = quoted->writer.column;
-    if (is_end && meant.length == 0 && quoted->ends_blank) {
-        soft_break(quoted); /* or this blank would mean nothing, too */
+    bool is_lost = is_end && meant.length == 0 && quoted->ends_blank;
+    bool is_full = column > 0 && column + meant.length > room;
+    if (is_lost || (is_full && meant.length > 0)) {
+        soft_break(quoted); /* is_lost: or this blank would mean nothing, too */
         column = 0;
     }
-    if (column > 0 && column + encoded.length <= room) {
-        take_over(quoted, encoded);
-        return;
-    }
-    if (column > 0 && meant.length > 0 && column + meant.length > room) {
-        soft_break(quoted);
-    }
-    bool makes_boundary = quoted->is_touched && quoted->writer.column == 0 &&
+    bool makes_boundary = quoted->is_touched && column == 0 &&
                           meant.length >= 2 && memcmp(meant.data, "--", 2) == 0;
-    if (quoted->writer.column + meant.length <= room && !makes_boundary) {
-        take_over(quoted, quoted->is_touched ? meant : encoded);
+    if (column + encoded.length <= room && !makes_boundary) {
+        take_over(quoted, encoded);
+    } else if (column + meant.length <= room && !makes_boundary) {
+        take_over(quoted, meant);
     } else if (meant.length > 0) {
         quoted_printable_write_coded(&quoted->writer, meant);
         quoted->ends_blank = is_blank(meant.data[meant.length - 1]);

@@ -419,13 +419,27 @@ static void close_inside(struct scanner *scanner, size_t multipart_index)
     }
 }
 
+/* Eight at a time: every byte of a message passes here. */
+static bool has_8bit(struct text line)
+{
+    size_t i = 0;
+    for (; i + sizeof(uint64_t) <= line.length; i += sizeof(uint64_t)) {
+        uint64_t bytes;
+        memcpy(&bytes, line.data + i, sizeof(bytes));
+        if (bytes & UINT64_C(0x8080808080808080)) {
+            return true;
+        }
+    }
+    return text_has_8bit(text_slice(line, i, line.length));
+}
+
 static void note_body_line(struct mime_part *part, struct text line,
                            size_t number)
 {
     if (part->long_body_line == 0 && line.length > LINE_OCTETS_MAX) {
         part->long_body_line = number;
     }
-    if (part->body_line_8bit == 0 && text_has_8bit(line)) {
+    if (part->body_line_8bit == 0 && has_8bit(line)) {
         part->body_line_8bit = number;
     }
 }
@@ -452,7 +466,7 @@ static bool take_boundary(struct scanner *scanner, bool *out_taken,
 {
     struct text behind = scanner->rest;
     *out_taken = false;
-    if (!text_starts_with_ignoring_case(behind, "--")) {
+    if (behind.length < 2 || memcmp(behind.data, "--", 2) != 0) {
         return true;
     }
     struct text line = line_content(line_take(&behind));

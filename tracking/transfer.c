@@ -232,34 +232,43 @@ void quoted_printable_wrap(struct text lines, struct buffer *out_lines)
     }
 }
 
-static void decode_line(struct text line, struct buffer *out_text)
+/* Returns where the output ends; it is never longer than the line. */
+static char *decode_line(struct text line, char *out)
 {
-    while (line.length > 0) {
-        size_t plain = text_find_byte(line, '=');
-        if (plain == 0) {
-            int code = read_code(line);
-            buffer_append_byte(out_text, code < 0 ? '=' : (char)code);
-            line = text_slice(line, code < 0 ? 1 : 3, line.length);
-        } else {
-            buffer_append(out_text, line.data, plain);
-            line = text_slice(line, plain, line.length);
+    const char *at = line.data;
+    const char *end = line.data + line.length;
+    while (at < end) {
+        const char *equals = memchr(at, '=', (size_t)(end - at));
+        size_t plain = (size_t)((equals ? equals : end) - at);
+        memcpy(out, at, plain);
+        out += plain;
+        at += plain;
+        if (equals) {
+            int code = read_code((struct text){ at, (size_t)(end - at) });
+            *out++ = code < 0 ? '=' : (char)code;
+            at += code < 0 ? 1 : 3;
         }
     }
+    return out;
 }
 
 void quoted_printable_decode(struct text lines, struct buffer *out_text)
 {
     buffer_reserve(out_text, lines.length);
+    char *out = out_text->data + out_text->length;
     while (lines.length > 0) {
         struct text end;
         struct text line = trim_end(take_crlf_line(&lines, &end));
         bool is_soft = line.length > 0 && line.data[line.length - 1] == '=';
         line.length -= is_soft ? 1 : 0;
-        decode_line(line, out_text);
+        out = decode_line(line, out);
         if (!is_soft) {
-            buffer_append_text(out_text, end);
+            memcpy(out, end.data, end.length);
+            out += end.length;
         }
     }
+    *out = '\0';
+    out_text->length = (size_t)(out - out_text->data);
 }
 
 /* --- encoded and decoded, side by side --- */
