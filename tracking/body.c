@@ -62,6 +62,11 @@ static const char *read_charset(struct body *body, const char *label)
         body->view = body->bytes;
         return NULL;
     }
+    if (charset_unit_bytes(&body->charset) > 1 &&
+        body->encoding <= MIME_BINARY) {
+        /* RFC 2781, 2045: it has NUL bytes, and line ends that are none. */
+        return "its charset needs quoted-printable or base64";
+    }
     if (!charset_mask(&body->charset, body->bytes, &body->mask)) {
         return "its bytes do not fit its charset";
     }
