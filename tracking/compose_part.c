@@ -105,10 +105,10 @@ static void plan_edits(struct planner *planner, const struct body *body,
                        struct part_plan *plan)
 {
     plan->body = body;
-    if (body->left_alone) {
+    if (body->left_alone && !rewriter_is_idle(&planner->rewriter)) {
         rewriter_note(&planner->rewriter, plan->part, TEXT_LITERAL(""),
                       body->left_alone);
-    } else {
+    } else if (!body->left_alone) {
         rewriter_edit(&planner->rewriter, body, &plan->edits,
                       &plan->edit_count);
     }

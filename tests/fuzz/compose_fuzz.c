@@ -2,9 +2,12 @@
 /* What compose_inspect accepts can be copied, with everything tracked: lines
  * fit, line ends are whole, and the same input gives the same bytes. And a
  * report can be written on anything. */
+#include <string.h>
+
 #include "core/memory.h"
 #include "tracking/compose.h"
 #include "tracking/line.h"
+#include "tracking/mime.h"
 #include "tracking/report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -76,6 +79,23 @@ static bool join_copy(const struct compose_source *source, struct arena *arena,
     return true;
 }
 
+/* Nothing that is put in makes, ends or hides a part. */
+static void check_structure(struct arena *arena, struct text message,
+                            struct text copied)
+{
+    static const struct mime_limits limits = { SIZE_MAX, SIZE_MAX };
+    struct mime before;
+    struct mime after;
+    struct error error;
+    check(mime_scan(message, &limits, arena, &before, &error));
+    check(mime_scan(copied, &limits, arena, &after, &error));
+    check(before.part_count == after.part_count);
+    for (size_t i = 0; i < before.part_count; i++) {
+        check(strcmp(before.parts[i].type, after.parts[i].type) == 0);
+        check(before.parts[i].depth == after.parts[i].depth);
+    }
+}
+
 static void try_copies(struct arena *arena, struct text message)
 {
     struct policy policy;
@@ -93,6 +113,9 @@ static void try_copies(struct arena *arena, struct text message)
     check(join_copy(&source, arena, &again));
     check(text_equal(buffer_text(&once), buffer_text(&again)));
     check_line_ends(buffer_text(&once));
+    if (policy.alternative == ALTERNATIVE_OFF) {
+        check_structure(arena, message, buffer_text(&once));
+    }
     buffer_clear(&once);
     source.to_7bit = true;
     if (join_copy(&source, arena, &once)) {
