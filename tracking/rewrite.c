@@ -296,8 +296,9 @@ static void track_link(struct rewriter *rewriter, struct edit *edit)
 static void edit_link(struct rewriter *rewriter, const struct body *body,
                       size_t from, size_t to)
 {
-    if (has_macro(text_slice(body->view, from, to)) ||
-        !read_target(rewriter, body, from, to)) {
+    bool is_filled = rewriter->has_macros &&
+                     has_macro(text_slice(body->view, from, to));
+    if (is_filled || !read_target(rewriter, body, from, to)) {
         return;
     }
     struct text target = buffer_text(&rewriter->target);
@@ -414,16 +415,14 @@ void rewriter_edit(struct rewriter *rewriter, const struct body *body,
     rewriter->edits = NULL;
     rewriter->edit_count = 0;
     rewriter->edit_capacity = 0;
-    bool has_macro_link = false;
+    rewriter->has_macros =
+        rewriter->can_unsubscribe && fill_macros(rewriter, body);
     if (body->kind == BODY_HTML && rewriter->tracks_html) {
         edit_html_links(rewriter, body);
     } else if (body->kind == BODY_TEXT && rewriter->tracks_text) {
         edit_text_links(rewriter, body);
     }
-    if (rewriter->can_unsubscribe) {
-        has_macro_link = fill_macros(rewriter, body);
-    }
-    if (rewriter->has_footer[body->kind] && !has_macro_link &&
+    if (rewriter->has_footer[body->kind] && !rewriter->has_macros &&
         body->bytes.length > 0) {
         add_footer(rewriter, body);
     }

@@ -52,7 +52,8 @@ struct rewriter {
     size_t note_count;
     size_t note_capacity;
 
-    struct edit *edits; /* of the body at hand */
+    bool has_macros; /* the body at hand */
+    struct edit *edits; /* and what is edited in it */
     size_t edit_count;
     size_t edit_capacity;
     struct buffer utf8;
