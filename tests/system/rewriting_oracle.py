@@ -368,13 +368,17 @@ class Part:
         charset = self.fields.get_content_charset()
         self.charset = charset
 
+    def is_sealed(self):
+        """Not even its encoding may change."""
+        if self.type.startswith("message/") or self.type in (
+                "multipart/signed", "multipart/encrypted"):
+            return True
+        return self.parent is not None and self.parent.is_sealed()
+
     def is_frozen(self):
-        """F8"""
-        if self.is_attached or self.type.startswith("message/"):
-            return True
-        if self.type in ("multipart/signed", "multipart/encrypted"):
-            return True
-        return self.parent is not None and self.parent.is_frozen()
+        """F8: what it says may not change."""
+        return self.is_sealed() or self.is_attached or (
+            self.parent is not None and self.parent.is_frozen())
 
     def codec(self):
         """Python's name of the charset; UTF-8 if none is stated; None if it is
