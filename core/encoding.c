@@ -75,8 +75,7 @@ static bool decode_groups(const unsigned char *digits, size_t count, char *out)
         if (a == 0 || b == 0 || c == 0 || d == 0) {
             return false;
         }
-        uint32_t group =
-            (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+        uint32_t group = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
         out[0] = (char)(group >> 16);
         out[1] = (char)(group >> 8);
         out[2] = (char)group;
@@ -128,10 +127,9 @@ bool base64_decode(struct text text, struct buffer *out_bytes)
     }
     buffer_reserve(out_bytes, text.length / 4 * 3);
     char *out = out_bytes->data + out_bytes->length;
-    bool is_right =
-        decode_groups(digits, whole, out) &&
-        (padding == 0 ||
-         decode_padded(digits + whole * 4, padding, out + whole * 3));
+    bool is_right = decode_groups(digits, whole, out) &&
+                    (padding == 0 || decode_padded(digits + whole * 4, padding,
+                                                   out + whole * 3));
     if (is_right) {
         out_bytes->length += text.length / 4 * 3 - padding;
     }

@@ -138,9 +138,9 @@ const char *alternative_boundary(struct text message, struct arena *arena)
     for (unsigned number = 0;; number++) {
         const char *boundary =
             arena_printf(arena, "=_%s_%u", digits.data, number);
-        bool is_free = message.length == 0 ||
-                       !memmem(message.data, message.length, boundary,
-                               strlen(boundary));
+        bool is_free =
+            message.length == 0 ||
+            !memmem(message.data, message.length, boundary, strlen(boundary));
         if (is_free) {
             buffer_free(&digits);
             return boundary;

@@ -93,8 +93,7 @@ static void read_format(struct body *body, struct text message,
         if (text_is_ignoring_case(field.name, "Content-Type")) {
             const char *format = mime_parameter(arena, field.value, "format");
             const char *joins = mime_parameter(arena, field.value, "delsp");
-            body->is_flowed =
-                text_is_ignoring_case(text_of(format), "flowed");
+            body->is_flowed = text_is_ignoring_case(text_of(format), "flowed");
             body->joins_lines =
                 body->is_flowed && text_is_ignoring_case(text_of(joins), "yes");
             return;
@@ -170,7 +169,6 @@ size_t body_offset(const struct body *body, size_t in_view)
 bool body_to_utf8(const struct body *body, size_t from, size_t to,
                   struct buffer *out_utf8)
 {
-    return charset_to_utf8(&body->charset, body->bytes,
-                           body_offset(body, from), body_offset(body, to),
-                           out_utf8);
+    return charset_to_utf8(&body->charset, body->bytes, body_offset(body, from),
+                           body_offset(body, to), out_utf8);
 }

@@ -67,8 +67,9 @@ static bool is_plain(const struct planner *planner)
 {
     const struct compose_source *source = planner->source;
     const struct policy *policy = source->policy;
-    bool may_wrap = !policy->pass_through &&
-                    (policy->wraps_76 || policy->alternative != ALTERNATIVE_OFF);
+    bool may_wrap =
+        !policy->pass_through &&
+        (policy->wraps_76 || policy->alternative != ALTERNATIVE_OFF);
     return rewriter_is_idle(&planner->rewriter) && !may_wrap &&
            line_find_long(source->message) == 0 &&
            !(source->to_7bit && text_has_8bit(source->message));

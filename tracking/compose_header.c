@@ -85,9 +85,8 @@ static bool write_subject(struct header_writer *writer,
         writer->has_subject = true;
         return false;
     }
-    struct text name = {
-        field->whole.data, (size_t)(field->value.data - field->whole.data)
-    };
+    struct text name = { field->whole.data,
+                         (size_t)(field->value.data - field->whole.data) };
     writer->has_subject = true;
     const char *line =
         arena_printf(planner->arena, "%.*s%.*s\r\n", TEXT_ARGUMENTS(name),
@@ -151,10 +150,10 @@ static void decide_unsubscribe(struct header_writer *writer, struct text header)
     while (header_next(&header, &field)) {
         has_own |= unsubscribe_is_link_field(field.name);
     }
-    writer->adds_unsubscribe =
-        writer->is_message && writer->planner->rewriter.can_unsubscribe &&
-        policy_unsubscribe(policy) != UNSUBSCRIBE_OFF &&
-        (!has_own || policy->replaces_unsubscribe);
+    writer->adds_unsubscribe = writer->is_message &&
+                               writer->planner->rewriter.can_unsubscribe &&
+                               policy_unsubscribe(policy) != UNSUBSCRIBE_OFF &&
+                               (!has_own || policy->replaces_unsubscribe);
     writer->removes_unsubscribe = writer->adds_unsubscribe;
 }
 
@@ -163,9 +162,8 @@ static void add_unsubscribe(struct header_writer *writer)
     struct planner *planner = writer->planner;
     struct compose_record record = { .what = "header added",
                                      .part = writer->part };
-    record.pieces =
-        rewriter_frame(&planner->rewriter, "/u/", PLACE_UNSUBSCRIBE,
-                       unsubscribe_fields(), &record.piece_count);
+    record.pieces = rewriter_frame(&planner->rewriter, "/u/", PLACE_UNSUBSCRIBE,
+                                   unsubscribe_fields(), &record.piece_count);
     for (size_t i = 0; i < record.piece_count; i++) {
         const struct template_piece *piece = &record.pieces[i];
         if (piece->place == PLACE_NONE) {
@@ -215,8 +213,8 @@ void planner_write_header(struct planner *planner, size_t part,
                           enum header_share share, const char *encoding)
 {
     const struct mime_part *read = &planner->mime.parts[part];
-    struct text header =
-        text_slice(planner->source->message, read->header_from, read->header_to);
+    struct text header = text_slice(planner->source->message, read->header_from,
+                                    read->header_to);
     struct header_writer writer = {
         .planner = planner,
         .part = part,

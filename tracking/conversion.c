@@ -115,8 +115,8 @@ bool conversion_plan(struct text message, const struct mime_part *part,
     if (wish->to_7bit && part->header_line_8bit > 0) {
         return refuse_8bit(part->header_line_8bit, "in a header", error);
     }
-    bool is_needed = part->long_body_line > 0 ||
-                     (wish->to_7bit && part->body_line_8bit > 0);
+    bool is_needed =
+        part->long_body_line > 0 || (wish->to_7bit && part->body_line_8bit > 0);
     if (!is_needed) {
         bool is_wanted = wish->wraps_76 && can_wrap(message, part);
         *out_conversion = is_wanted ? choose(message, part) : CONVERSION_NONE;

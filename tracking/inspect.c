@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compose_inspect, a row of checks. It asks conversion_plan as compose_plan_make
- * does, so what is accepted can always be copied.
+ * compose_inspect, a row of checks. It asks conversion_plan as
+ * compose_plan_make does, so what is accepted can always be copied.
  */
 #include <string.h>
 
@@ -316,9 +316,8 @@ typedef bool check_fn(struct inspection *inspection);
 
 /* In this order: what a person would mend first is said first. */
 static check_fn *const checks[] = {
-    check_line_ends, check_header,  check_loop,      check_counts,
-    check_8bit,      check_authors, check_structure, check_lines,
-    check_control,
+    check_line_ends, check_header,    check_loop,  check_counts,  check_8bit,
+    check_authors,   check_structure, check_lines, check_control,
 };
 
 bool compose_inspect(const struct compose_input *input, struct arena *arena,

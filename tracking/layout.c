@@ -206,8 +206,7 @@ static void write_place_on_own_lines(struct quoted *quoted,
 {
     struct template_piece own = *piece;
     own.is_quoted = true;
-    own.charset =
-        is_wide(quoted->body->charset) ? quoted->body->charset : NULL;
+    own.charset = is_wide(quoted->body->charset) ? quoted->body->charset : NULL;
     if (quoted->writer.column > 0) {
         soft_break(quoted);
     }
@@ -370,8 +369,7 @@ static void write_between(struct quoted *quoted, struct text encoded,
     quoted->writer.column = 0;
     quoted->ends_blank = false;
     if (!is_last) {
-        fit_before_edit(quoted,
-                        text_slice(encoded, last_line, encoded.length));
+        fit_before_edit(quoted, text_slice(encoded, last_line, encoded.length));
     }
 }
 
@@ -387,8 +385,8 @@ void layout_quoted_printable(const struct layout_body *body,
         const struct edit *edit = &body->edits[i];
         quoted_printable_cursor_move(&cursor, edit->from);
         quoted_printable_cursor_skip_breaks(&cursor);
-        write_between(&quoted,
-                      text_slice(body->encoded, from, cursor.encoded), false);
+        write_between(&quoted, text_slice(body->encoded, from, cursor.encoded),
+                      false);
         write_edit(&quoted, edit);
         quoted_printable_cursor_move(&cursor, edit->to);
         from = cursor.encoded;
@@ -444,9 +442,9 @@ void layout_base64(const struct layout_body *body, struct template *out)
         }
         base64_encode_columns(buffer_text(&bytes), piece.columns, &lines);
         template_add_text(
-            out, (struct text){ arena_copy_text(out->arena,
-                                                buffer_text(&lines)),
-                                lines.length });
+            out,
+            (struct text){ arena_copy_text(out->arena, buffer_text(&lines)),
+                           lines.length });
         buffer_free(&bytes);
         buffer_free(&lines);
     }

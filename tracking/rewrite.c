@@ -296,8 +296,8 @@ static void track_link(struct rewriter *rewriter, struct edit *edit)
 static void edit_link(struct rewriter *rewriter, const struct body *body,
                       size_t from, size_t to)
 {
-    bool is_filled = rewriter->has_macros &&
-                     has_macro(text_slice(body->view, from, to));
+    bool is_filled =
+        rewriter->has_macros && has_macro(text_slice(body->view, from, to));
     if (is_filled || !read_target(rewriter, body, from, to)) {
         return;
     }

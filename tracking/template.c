@@ -89,10 +89,9 @@ static void make_heads(struct template_filler *filler)
     }
 }
 
-struct template_filler *
-template_filler_create(const struct template_source *borrowed_source,
-                       const struct compose_recipient *recipient,
-                       struct arena *arena)
+struct template_filler *template_filler_create(
+    const struct template_source *borrowed_source,
+    const struct compose_recipient *recipient, struct arena *arena)
 {
     struct template_filler *filler = arena_alloc(arena, sizeof(*filler));
     filler->source = borrowed_source;
@@ -125,10 +124,10 @@ static struct text unsubscribe_token(struct template_filler *filler)
         }
         token_write_unsubscribe(filler->source->keys, &token, address,
                                 &characters);
-        filler->unsubscribe = (struct text){
-            arena_copy_text(filler->arena, buffer_text(&characters)),
-            characters.length
-        };
+        filler->unsubscribe =
+            (struct text){ arena_copy_text(filler->arena,
+                                           buffer_text(&characters)),
+                           characters.length };
         buffer_free(&characters);
     }
     return filler->unsubscribe;

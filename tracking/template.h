@@ -27,7 +27,8 @@ enum template_place {
     PLACE_BASE64, /* a template of its own, encoded */
 };
 
-struct template {
+struct template
+{
     struct arena *arena;
     struct template_piece *pieces;
     size_t piece_count;
@@ -42,7 +43,8 @@ struct template_piece {
     size_t link; /* of a click: index into the links */
     size_t from; /* characters of the token */
     size_t to;
-    const struct charset *charset; /* not NULL: the characters in that charset */
+    const struct charset
+        *charset; /* not NULL: the characters in that charset */
     const struct template *content; /* of PLACE_BASE64 */
     size_t columns;
 };
@@ -71,10 +73,9 @@ struct template_source {
 
 /* One recipient's tokens, in the arena. */
 struct template_filler;
-struct template_filler *
-template_filler_create(const struct template_source *borrowed_source,
-                       const struct compose_recipient *recipient,
-                       struct arena *arena);
+struct template_filler *template_filler_create(
+    const struct template_source *borrowed_source,
+    const struct compose_recipient *recipient, struct arena *arena);
 /* All pieces, as pieces of text. */
 void template_fill(struct template_filler *filler,
                    const struct template *template, struct text **out_pieces,

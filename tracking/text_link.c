@@ -44,7 +44,9 @@ static struct brackets count_brackets(struct text link, char opening,
  * The brackets are counted once, and then kept count of. */
 static size_t measure_link(struct text link)
 {
-    static const char pairs[3][2] = { { '(', ')' }, { '[', ']' }, { '{', '}' } };
+    static const char pairs[3][2] = { { '(', ')' },
+                                      { '[', ']' },
+                                      { '{', '}' } };
     struct brackets counts[3];
     for (size_t i = 0; i < 3; i++) {
         counts[i] = count_brackets(link, pairs[i][0], pairs[i][1]);

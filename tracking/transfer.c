@@ -46,8 +46,8 @@ static bool looks_like_boundary(struct text rest)
 static struct unit encode_unit(struct text rest, bool at_line_start)
 {
     char byte = rest.data[0];
-    bool is_plain =
-        is_blank(byte) ? rest.length > 1 : byte > 32 && byte < 127 && byte != '=';
+    bool is_plain = is_blank(byte) ? rest.length > 1
+                                   : byte > 32 && byte < 127 && byte != '=';
     if (!is_plain || (at_line_start && looks_like_boundary(rest))) {
         return coded_unit(byte);
     }
@@ -138,8 +138,7 @@ static void write_line(struct quoted_printable_writer *writer, struct text line,
         size_t room = writer->column < COLUMN_MAX - 1
                           ? COLUMN_MAX - 1 - writer->column
                           : 0;
-        size_t kept =
-            measure_kept(line, room, writer->column == 0, manner);
+        size_t kept = measure_kept(line, room, writer->column == 0, manner);
         if (kept > 0) {
             buffer_append(writer->out, line.data, kept);
             writer->column += kept;
@@ -349,8 +348,8 @@ void base64_encode_columns(struct text bytes, size_t columns,
                            struct buffer *out_lines)
 {
     size_t line_bytes = columns / 4 * 3;
-    buffer_reserve(out_lines, bytes.length / 3 * 4 + 4 +
-                                  bytes.length / line_bytes * 2);
+    buffer_reserve(out_lines,
+                   bytes.length / 3 * 4 + 4 + bytes.length / line_bytes * 2);
     for (size_t at = 0; at < bytes.length; at += line_bytes) {
         if (at > 0) {
             buffer_append_string(out_lines, "\r\n");

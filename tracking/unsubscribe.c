@@ -46,14 +46,13 @@ bool unsubscribe_macro_next(struct text text, struct unsubscribe_macro *macro)
 static void append_html_character(const unsigned char *bytes, size_t length,
                                   struct buffer *out)
 {
-    uint32_t character =
-        length == 1 ? bytes[0] : bytes[0] & (0x7fu >> length);
+    uint32_t character = length == 1 ? bytes[0] : bytes[0] & (0x7fu >> length);
     for (size_t i = 1; i < length; i++) {
         character = character << 6 | (bytes[i] & 0x3fu);
     }
-    bool is_safe = length == 1 && (ascii_is_alnum((char)character) ||
-                                   character == ' ' || character == '.' ||
-                                   character == ',' || character == '-');
+    bool is_safe = length == 1 &&
+                   (ascii_is_alnum((char)character) || character == ' ' ||
+                    character == '.' || character == ',' || character == '-');
     if (is_safe) {
         buffer_append_byte(out, (char)character);
     } else {

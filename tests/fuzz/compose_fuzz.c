@@ -36,11 +36,9 @@ static void choose_policy(struct policy *policy, struct arena *arena,
     policy->track_opens = true;
     policy->track_clicks = size % 7 == 0 ? CLICKS_HTML : CLICKS_BOTH;
     policy->pixel_at_top = size % 3 == 0;
-    policy->unsubscribe =
-        size % 5 == 0 ? UNSUBSCRIBE_HEADER : UNSUBSCRIBE_LINK;
+    policy->unsubscribe = size % 5 == 0 ? UNSUBSCRIBE_HEADER : UNSUBSCRIBE_LINK;
     policy->replaces_unsubscribe = size % 11 == 0;
-    policy->alternative =
-        size % 13 < 6 ? ALTERNATIVE_OFF : ALTERNATIVE_BOTH;
+    policy->alternative = size % 13 < 6 ? ALTERNATIVE_OFF : ALTERNATIVE_BOTH;
     policy->wraps_76 = size % 17 == 0;
     policy->analytics = size % 19 == 0 ? "*" : "";
     policy->utm_content = size % 2 == 0 ? "%%EmailAddress%%" : "";

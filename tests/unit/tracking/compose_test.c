@@ -541,7 +541,8 @@ static const struct tracked_row {
       "Content-Type: text/html\r\n\r\n<a href=\"http://x.example/?a&amp;b\">"
       "\r\n--b--\r\n" },
     { "F10: UTF-16 that is not encoded stays", "unsubscribe=link",
-      "From: a@b\r\nList-Unsubscribe: <mailto:x@y>\r\n\r\n\xff\xfex\r\n", NULL },
+      "From: a@b\r\nList-Unsubscribe: <mailto:x@y>\r\n\r\n\xff\xfex\r\n",
+      NULL },
     { "unsubscribe = link, in text", "unsubscribe=link",
       "From: a@b\r\nList-Unsubscribe: <mailto:x@y>\r\n\r\nhello\r\n",
       "From: a@b\r\nList-Unsubscribe: <mailto:x@y>\r\n\r\nhello\r\n\r\n\r\n"

@@ -211,8 +211,8 @@ static const struct {
     { "Subject: Your order {Receipts}\r\n", "Receipts", "Your order" },
     { "Subject: Savings For\r\n Today {Daily\r\n Alert}\r\n", "Daily Alert",
       "Savings For Today" },
-    { "Subject: =?utf-8?Q?Savings_For_Today{Daily_Alert}?=\r\n",
-      "Daily Alert", "=?utf-8?Q?Savings_For_Today?=" },
+    { "Subject: =?utf-8?Q?Savings_For_Today{Daily_Alert}?=\r\n", "Daily Alert",
+      "=?utf-8?Q?Savings_For_Today?=" },
     { "Subject: {braces} first\r\n", NULL, "{braces} first" },
     { "", NULL, "" },
 };
@@ -224,8 +224,7 @@ static void groups_are_found(void **state)
         struct compose_refusal refusal;
         const char *message = arena_printf(*state, "From: a@b\r\n%s\r\nx\r\n",
                                            subject_rows[i].fields);
-        assert_true(
-            inspect(*state, text_of(message), false, &facts, &refusal));
+        assert_true(inspect(*state, text_of(message), false, &facts, &refusal));
         assert_string_equal(facts.subject, subject_rows[i].subject);
         if (subject_rows[i].group) {
             assert_non_null(facts.subject_group);

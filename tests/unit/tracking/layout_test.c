@@ -35,11 +35,11 @@ static const struct row {
     { "one =two4", "two", "", "one =3D4" },
     { "end=", "end", "x", "x=" },
     { "a\r\n--x y\r\n", "x", "z", "a\r\n--z y\r\n" },
-    { SEVENTY " two --end\r\n", "two", "eighty", SEVENTY " eigh=\r\nty --end\r\n" },
+    { SEVENTY " two --end\r\n", "two", "eighty",
+      SEVENTY " eigh=\r\nty --end\r\n" },
     { SEVENTY " two\r\nthree\r\n", "two", "eighty",
       SEVENTY " eigh=\r\nty\r\nthree\r\n" },
-    { SEVENTY "two--end\r\n", "two", "five5",
-      SEVENTY "five5=\r\n=2D-end\r\n" },
+    { SEVENTY "two--end\r\n", "two", "five5", SEVENTY "five5=\r\n=2D-end\r\n" },
     { SEVENTY "two123\r\n", "two", "fi", SEVENTY "fi123\r\n" },
     { SEVENTY "two1=\r\n23\r\n", "two", "fives",
       SEVENTY "fives=\r\n1=\r\n23\r\n" },
@@ -125,9 +125,9 @@ static size_t below(size_t limit)
 static void make_encoded(struct buffer *out)
 {
     static const char *const units[] = {
-        "a",  " ",    "\t",  "=3D", "=3d", "-",     "--",   "=20",    "=",
-        "=4", "=C3=A4", "41", "\r\n", "=\r\n", "= \r\n", " \r\n", "=0D=0A",
-        ".",  "word",
+        "a",      " ",     "\t",     "=3D",    "=3d",  "-",    "--",
+        "=20",    "=",     "=4",     "=C3=A4", "41",   "\r\n", "=\r\n",
+        "= \r\n", " \r\n", "=0D=0A", ".",      "word",
     };
     size_t column = 0;
     buffer_append_string(out, "");
@@ -161,8 +161,14 @@ static bool splits_line_end(struct text text, size_t at)
 static void make_edits(struct text decoded, struct random_edits *out)
 {
     static const char *const texts[] = {
-        "", "", "x", "https://click.example/c/abcdefghijklmnopqrstuvwxyz",
-        "a=b", "--", "two\r\nlines", "<img src=\"x\" alt=\"\">",
+        "",
+        "",
+        "x",
+        "https://click.example/c/abcdefghijklmnopqrstuvwxyz",
+        "a=b",
+        "--",
+        "two\r\nlines",
+        "<img src=\"x\" alt=\"\">",
     };
     size_t at = 0;
     out->count = 0;
@@ -240,8 +246,8 @@ static void try_random(uint64_t seed)
                           TEXT_ARGUMENTS(edits.pieces[i].text));
         }
         fail_msg("seed %llu: [%s] became [%s]\nthat is [%s], should be [%s]",
-                 (unsigned long long)seed, encoded.data, result.data,
-                 back.data, expected.data);
+                 (unsigned long long)seed, encoded.data, result.data, back.data,
+                 expected.data);
     }
     buffer_free(&encoded);
     buffer_free(&decoded);

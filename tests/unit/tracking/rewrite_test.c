@@ -6,7 +6,8 @@
  * document must be the one that went in; and every token must give back the
  * target that the generator meant.
  *
- * BATON_CASES says how many documents (default 2000), BATON_SEED where to begin.
+ * BATON_CASES says how many documents (default 2000), BATON_SEED where to
+ * begin.
  */
 #include <iconv.h>
 #include <setjmp.h>
@@ -51,16 +52,32 @@ static const struct encoding_row {
     const char *letters[4]; /* beyond ASCII, in UTF-8 */
 } encoding_rows[] = {
     { "us-ascii", "UTF-8", { "x", "y", "z", "w" } },
-    { "utf-8", "UTF-8", { "\xc3\xa4", "\xe6\x97\xa5", "\xf0\x9f\x98\x80", "\xce\xb1" } },
+    { "utf-8",
+      "UTF-8",
+      { "\xc3\xa4", "\xe6\x97\xa5", "\xf0\x9f\x98\x80", "\xce\xb1" } },
     { "", "UTF-8", { "\xc3\xa4", "\xe6\x97\xa5", "\xc3\x9f", "\xce\xb1" } },
-    { "iso-8859-1", "CP1252", { "\xc3\xa4", "\xc3\xb6", "\xc3\xbc", "\xc3\x9f" } },
-    { "windows-1252", "CP1252", { "\xc3\xa4", "\xe2\x82\xac", "\xc3\xbc", "\xc3\x9f" } },
+    { "iso-8859-1",
+      "CP1252",
+      { "\xc3\xa4", "\xc3\xb6", "\xc3\xbc", "\xc3\x9f" } },
+    { "windows-1252",
+      "CP1252",
+      { "\xc3\xa4", "\xe2\x82\xac", "\xc3\xbc", "\xc3\x9f" } },
     { "koi8-r", "KOI8-R", { "\xd0\x96", "\xd0\xb6", "\xd0\xaf", "\xd1\x8f" } },
-    { "Shift_JIS", "CP932", { "\xe8\xa1\xa8", "\xe3\x82\xbd", "\xe6\x97\xa5", "\xef\xbd\xb1" } },
-    { "gb18030", "GB18030", { "\xe4\xb8\xad", "\xe6\x96\x87", "\xe4\xba\xba", "\xe5\xa4\xa7" } },
-    { "iso-2022-jp", "ISO-2022-JP-2", { "\xe8\xa1\xa8", "\xe3\x82\xbd", "\xe6\x97\xa5", "\xe6\x9c\xac" } },
-    { "utf-16le", "UTF-16LE", { "\xc3\xa4", "\xe6\x97\xa5", "\xc3\x9f", "\xce\xb1" } },
-    { "utf-16be", "UTF-16BE", { "\xc3\xa4", "\xe6\x97\xa5", "\xc3\x9f", "\xce\xb1" } },
+    { "Shift_JIS",
+      "CP932",
+      { "\xe8\xa1\xa8", "\xe3\x82\xbd", "\xe6\x97\xa5", "\xef\xbd\xb1" } },
+    { "gb18030",
+      "GB18030",
+      { "\xe4\xb8\xad", "\xe6\x96\x87", "\xe4\xba\xba", "\xe5\xa4\xa7" } },
+    { "iso-2022-jp",
+      "ISO-2022-JP-2",
+      { "\xe8\xa1\xa8", "\xe3\x82\xbd", "\xe6\x97\xa5", "\xe6\x9c\xac" } },
+    { "utf-16le",
+      "UTF-16LE",
+      { "\xc3\xa4", "\xe6\x97\xa5", "\xc3\x9f", "\xce\xb1" } },
+    { "utf-16be",
+      "UTF-16BE",
+      { "\xc3\xa4", "\xe6\x97\xa5", "\xc3\x9f", "\xce\xb1" } },
 };
 
 static void convert(const char *to, const char *from, struct text text,
@@ -96,19 +113,32 @@ static const struct atom {
     const char *means;
     bool needs_quotes;
 } atoms[] = {
-    { "a", "a", false },          { "path", "path", false },
-    { "/", "/", false },          { "?q=", "?q=", false },
-    { "&amp;", "&", false },      { "&#38;", "&", false },
-    { "&#x26;", "&", false },     { "&copy=1", "&copy=1", false },
-    { "&x=2", "&x=2", false },    { "&eacute;", "\xc3\xa9", false },
-    { "%2F", "%2F", false },      { "+", "+", false },
-    { "#frag", "#frag", false },  { ";", ";", false },
-    { "[1]", "[1]", false },      { "a b", "a b", true },
-    { "&#9;", "", false },        { "\t", "", true },
-    { "\r\n", "", true },         { "&lt;", "<", false },
-    { "%%", "%%", false },        { "&notit;", "&notit;", false },
-    { "=3D", "=3D", false },      { "&quot;", "\"", false },
-    { "--", "--", false },        { "***", "***", false },
+    { "a", "a", false },
+    { "path", "path", false },
+    { "/", "/", false },
+    { "?q=", "?q=", false },
+    { "&amp;", "&", false },
+    { "&#38;", "&", false },
+    { "&#x26;", "&", false },
+    { "&copy=1", "&copy=1", false },
+    { "&x=2", "&x=2", false },
+    { "&eacute;", "\xc3\xa9", false },
+    { "%2F", "%2F", false },
+    { "+", "+", false },
+    { "#frag", "#frag", false },
+    { ";", ";", false },
+    { "[1]", "[1]", false },
+    { "a b", "a b", true },
+    { "&#9;", "", false },
+    { "\t", "", true },
+    { "\r\n", "", true },
+    { "&lt;", "<", false },
+    { "%%", "%%", false },
+    { "&notit;", "&notit;", false },
+    { "=3D", "=3D", false },
+    { "&quot;", "\"", false },
+    { "--", "--", false },
+    { "***", "***", false },
     { "long-long-long-long-long-long-long-long-long-long-long-long",
       "long-long-long-long-long-long-long-long-long-long-long-long", false },
 };
@@ -147,7 +177,10 @@ static void append_value(struct document *document, char quote)
 static void append_link(struct document *document)
 {
     static const char *const before[] = {
-        "<a href=", "<A HREF =", "<a\r\nclass=x href\t= ", "<area href=",
+        "<a href=",
+        "<A HREF =",
+        "<a\r\nclass=x href\t= ",
+        "<area href=",
         "<a title='a>b' data-x=\"<a href=\" href=",
     };
     static const char *const behind[] = { ">", " >", " target=_blank>",
@@ -171,18 +204,35 @@ static void append_link(struct document *document)
 static void append_something(struct document *document)
 {
     static const char *const things[] = {
-        "text ", "\r\n", "a line  \r\n", "\ttab\t\r\n", "--\r\n", "-- x\r\n",
-        ".\r\n", "=20", "=", "<p>", "<br/>", "&amp;", "</a>",
+        "text ",
+        "\r\n",
+        "a line  \r\n",
+        "\ttab\t\r\n",
+        "--\r\n",
+        "-- x\r\n",
+        ".\r\n",
+        "=20",
+        "=",
+        "<p>",
+        "<br/>",
+        "&amp;",
+        "</a>",
         "<!-- <a href=\"http://no.test/\"> -->",
         "<!--[if mso]><a href='http://no.test/'><![endif]-->",
         "<script>'<a href=\"http://no.test/\">'</script>",
-        "<style>a{}</style>", "<textarea><a href=http://no.test></textarea>",
-        "<a href=\"mailto:a@b.test\">", "<a href='#top'>", "<a href=/rel>",
-        "<a name=x>", "<img src=\"http://no.test/i.png\" alt='>'>",
+        "<style>a{}</style>",
+        "<textarea><a href=http://no.test></textarea>",
+        "<a href=\"mailto:a@b.test\">",
+        "<a href='#top'>",
+        "<a href=/rel>",
+        "<a name=x>",
+        "<img src=\"http://no.test/i.png\" alt='>'>",
         "<a href=\"tel:1\" x>",
         "a very long line of text that goes on for quite a while, so that "
         "lines are as long as some mailers make them, and longer ",
-        "</bodyx>", "</p >", "<a href>",
+        "</bodyx>",
+        "</p >",
+        "<a href>",
     };
     if (document->link_count < LINKS_MAX && below(4) == 0) {
         append_link(document);
@@ -237,8 +287,8 @@ static void encode_oddly(struct text bytes, struct buffer *out)
     size_t column = 0;
     for (size_t i = 0; i < bytes.length; i++) {
         unsigned char byte = (unsigned char)bytes.data[i];
-        bool is_line_end = byte == '\r' && i + 1 < bytes.length &&
-                           bytes.data[i + 1] == '\n';
+        bool is_line_end =
+            byte == '\r' && i + 1 < bytes.length && bytes.data[i + 1] == '\n';
         bool is_last = i + 1 == bytes.length || bytes.data[i + 1] == '\r';
         bool is_blank = byte == ' ' || byte == '\t';
         if (is_line_end) {
@@ -424,8 +474,7 @@ static void check_click(const struct document *document, size_t index,
 {
     struct token token;
     struct buffer target = { 0 };
-    assert_true(
-        token_read(keys, TOKEN_CLICK, characters, &token, &target));
+    assert_true(token_read(keys, TOKEN_CLICK, characters, &token, &target));
     if (!text_equal(buffer_text(&target),
                     buffer_text(&document->targets[index]))) {
         fail_msg("link %zu is [%s] and should be [%s]", index, target.data,
@@ -450,8 +499,7 @@ static void restore(const struct document *document,
     for (size_t at = 0; at < copied.length;) {
         struct text rest = text_slice(copied, at, copied.length);
         if (text_starts_with_ignoring_case(rest, CLICK)) {
-            struct text token =
-                text_slice(rest, strlen(CLICK), rest.length);
+            struct text token = text_slice(rest, strlen(CLICK), rest.length);
             token.length = measure_token(token);
             assert_true(link < document->link_count);
             check_click(document, link, keys, token);
@@ -493,8 +541,8 @@ static void try_document(const struct token_keys *keys)
     struct buffer decoded = { 0 };
     struct buffer restored = { 0 };
     make_document(&document);
-    convert(document.encoding->iconv_name, "UTF-8",
-            buffer_text(&document.utf8), &bytes);
+    convert(document.encoding->iconv_name, "UTF-8", buffer_text(&document.utf8),
+            &bytes);
     const char *encoding = encode(&document, buffer_text(&bytes), &encoded);
     make_message(&document, buffer_text(&encoded), encoding, &message);
     bool to_7bit = below(4) == 0;
