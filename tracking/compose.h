@@ -93,8 +93,9 @@ struct compose_recipient {
 
 /* The copy for one recipient, as pieces in the arena that point into trace,
  * message, plan and arena: the trace, then the message without Bcc (F3),
- * Resent-Bcc, Return-Path and control fields, edited as the policy says. Same
- * input, same bytes. */
+ * Resent-Bcc, Return-Path and control fields, edited as the policy says. What
+ * is added to the header (List-Unsubscribe …) stands at its end. Same input,
+ * same bytes. */
 void compose_copy(const struct compose_plan *plan,
                   const struct compose_recipient *recipient,
                   struct arena *arena, struct text **out_pieces,

@@ -97,17 +97,14 @@ struct manner {
     bool keeps_last_blank;
 };
 
-#define KEPT_ASCII(first, last, equals) \
-    [first... '=' - 1] = true, ['='] = (equals), ['=' + 1 ... last] = true
-
 static const struct manner encoding_manner = {
     .take_unit = encode_unit,
-    .is_kept = { ['\t'] = true, KEPT_ASCII(' ', '~', false) },
+    .is_kept = { ['\t'] = true, [' ' ... '<'] = true, ['>' ... '~'] = true },
 };
 
 static const struct manner wrapping_manner = {
     .take_unit = wrap_unit,
-    .is_kept = { KEPT_ASCII('\0', 0x7f, false) },
+    .is_kept = { ['\0' ... '<'] = true, ['>' ... 0x7f] = true },
     .keeps_last_blank = true,
 };
 
