@@ -53,9 +53,15 @@ def sinks():
 def mailing(factory, sinks, postgres):
     baton = factory(routes={
         "*": f"smtp://127.0.0.1:{sinks[0].port}",
-        "seven.example": f"smtp://127.0.0.1:{sinks[1].port}"})
+        "seven.example": f"smtp://127.0.0.1:{sinks[1].port}"}, prepare=make_group)
     yield mail.Mailing(baton, *sinks)
     close_all([baton], postgres)
+
+
+def make_group(baton):
+    baton.sql("INSERT INTO baton.message_group (account_id, name, settings) SELECT"
+              " account_id, 'News', '{\"own_unsubscribe\": \"replace\"}'"
+              " FROM baton.account")
 
 
 @pytest.fixture(autouse=True)
@@ -984,8 +990,6 @@ def test_u7_the_callers_own_unsubscribe_is_kept(mailing):
 
 
 def test_u7_unless_the_group_replaces_it(mailing):
-    mailing.baton.cli("group", "add", "demo", "News")
-    mailing.baton.cli("group", "set", "demo", "News", "own_unsubscribe", "replace")
     data = mail.message("b@eight.example", mail.part(HTML), OWN,
                         subject="News {News}")
     mailing.sinks[0].messages.clear()
