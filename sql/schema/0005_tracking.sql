@@ -80,8 +80,9 @@ ALTER TABLE baton.event
     ADD COLUMN verdict text,
     ADD COLUMN verdict_reason text;
 
--- A delivery's clicks within a second, for bursts.
-CREATE INDEX event_click ON baton.event (account_id, delivery_id, occurred_at)
+-- The clicks on a link within a second, for bursts.
+CREATE INDEX event_click
+    ON baton.event (account_id, delivery_id, link_number, verdict, occurred_at)
     WHERE kind = 'clicked';
 
 -- Addresses that are no longer sent to. group_id: that group only, 0 the
@@ -255,24 +256,60 @@ RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     LIMIT 1
 $$;
 
--- The stored clicks of a delivery between two instants.
+-- The stored clicks of one verdict on some links of a delivery between two
+-- instants.
 CREATE FUNCTION baton.clicks_between(p_account bigint, p_delivery bigint,
+                                     p_links integer[], p_verdict text,
                                      p_from timestamptz, p_to timestamptz)
-RETURNS TABLE (event_id bigint, occurred_at timestamptz, link_number integer,
-               verdict text)
+RETURNS TABLE (event_id bigint, occurred_at timestamptz, link_number integer)
 LANGUAGE plpgsql STABLE ROWS 10 AS $$
 BEGIN
-    -- An event's id is made when it occurs: it says which days to look at.
+    -- An event's id is made when it occurs, or soon after: it says which days to
+    -- look at.
     RETURN QUERY
-    SELECT e.event_id, e.occurred_at, e.link_number, e.verdict
-    FROM baton.event e
-    WHERE e.account_id = p_account
-      AND e.delivery_id = p_delivery
-      AND e.kind = 'clicked'
-      AND e.occurred_at >= p_from
-      AND e.occurred_at <= p_to
-      AND e.event_id >= baton.id_lowest_at(p_from - interval '1 hour')
-      AND e.event_id < baton.id_lowest_at(p_to + interval '1 hour');
+    SELECT e.event_id, e.occurred_at, link
+    FROM unnest(p_links) AS link
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM baton.event
+        WHERE event.account_id = p_account
+          AND event.delivery_id = p_delivery
+          AND event.kind = 'clicked'
+          AND event.link_number = link
+          AND event.verdict = p_verdict
+          AND event.occurred_at >= p_from
+          AND event.occurred_at <= p_to
+          AND event.event_id >= baton.id_lowest_at(p_from - interval '4 hours')
+          AND event.event_id < baton.id_lowest_at(p_to + interval '4 hours')
+    ) AS e;
+END;
+$$;
+
+-- The first and the last click of one verdict on each of some links between two
+-- instants.
+CREATE FUNCTION baton.click_range(p_account bigint, p_delivery bigint,
+                                  p_links integer[], p_verdict text,
+                                  p_from timestamptz, p_to timestamptz)
+RETURNS TABLE (link_number integer, first_at timestamptz, last_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 10 AS $$
+BEGIN
+    RETURN QUERY
+    SELECT link, e.first_at, e.last_at
+    FROM unnest(p_links) AS link
+    CROSS JOIN LATERAL (
+        SELECT min(occurred_at) AS first_at, max(occurred_at) AS last_at
+        FROM baton.event
+        WHERE event.account_id = p_account
+          AND event.delivery_id = p_delivery
+          AND event.kind = 'clicked'
+          AND event.link_number = link
+          AND event.verdict = p_verdict
+          AND event.occurred_at >= p_from
+          AND event.occurred_at <= p_to
+          AND event.event_id >= baton.id_lowest_at(p_from - interval '4 hours')
+          AND event.event_id < baton.id_lowest_at(p_to + interval '4 hours')
+    ) AS e
+    WHERE e.first_at IS NOT NULL;
 END;
 $$;
 
@@ -290,7 +327,7 @@ BEGIN
               AND e.link_number = p_link
               AND e.verdict = 'human'
               AND e.occurred_at > p_after
-              AND e.event_id >= baton.id_lowest_at(p_after - interval '1 hour')
+              AND e.event_id >= baton.id_lowest_at(p_after - interval '4 hours')
             ORDER BY e.occurred_at
             LIMIT 1);
 END;
@@ -300,43 +337,68 @@ $$;
 -- those of some links put in the place of what was there; NULL: it goes.
 CREATE FUNCTION baton.merge_links(p_old integer[], p_links integer[],
                                   p_links_at timestamptz[])
-RETURNS integer[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN nullif(
-    ARRAY(SELECT old.link
-          FROM unnest(p_old) WITH ORDINALITY AS old (link, place)
-          WHERE old.link <> ALL (p_links)
-          ORDER BY place)
-    || ARRAY(SELECT new.link
-             FROM unnest(p_links, p_links_at) WITH ORDINALITY
-                 AS new (link, at, place)
-             WHERE new.at IS NOT NULL
-             ORDER BY place), '{}');
+RETURNS integer[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN nullif(
+        ARRAY(SELECT old.link
+              FROM unnest(p_old) WITH ORDINALITY AS old (link, place)
+              WHERE old.link <> ALL (p_links)
+              ORDER BY place)
+        || ARRAY(SELECT new.link
+                 FROM unnest(p_links, p_links_at) WITH ORDINALITY
+                     AS new (link, at, place)
+                 WHERE new.at IS NOT NULL
+                 ORDER BY place), '{}');
+END;
+$$;
 
 CREATE FUNCTION baton.merge_instants(p_old integer[], p_old_at timestamptz[],
                                      p_links integer[],
                                      p_links_at timestamptz[])
-RETURNS timestamptz[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN nullif(
-    ARRAY(SELECT old.at
-          FROM unnest(p_old, p_old_at) WITH ORDINALITY AS old (link, at, place)
-          WHERE old.link <> ALL (p_links)
-          ORDER BY place)
-    || ARRAY(SELECT new.at
-             FROM unnest(p_links_at) WITH ORDINALITY AS new (at, place)
-             WHERE new.at IS NOT NULL
-             ORDER BY place), '{}');
+RETURNS timestamptz[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN nullif(
+        ARRAY(SELECT old.at
+              FROM unnest(p_old, p_old_at) WITH ORDINALITY AS old (link, at, place)
+              WHERE old.link <> ALL (p_links)
+              ORDER BY place)
+        || ARRAY(SELECT new.at
+                 FROM unnest(p_links_at) WITH ORDINALITY AS new (at, place)
+                 WHERE new.at IS NOT NULL
+                 ORDER BY place), '{}');
+END;
+$$;
 
 -- The instants at which clicks of a delivery between two instants are of a burst:
--- within the second that ends with the fourth link's.
+-- within the second that ends with the fourth link's. p_links: all that were
+-- ever followed. Of what is before and behind only a link's nearest click
+-- matters, so that this is quick while thousands follow a link each second.
 CREATE FUNCTION baton.bursts_between(p_account bigint, p_delivery bigint,
+                                     p_links integer[],
                                      p_from timestamptz, p_to timestamptz)
-RETURNS SETOF timestamptz LANGUAGE sql STABLE ROWS 10 AS $$
-    WITH neighbour AS (
+RETURNS SETOF timestamptz LANGUAGE plpgsql STABLE ROWS 10 AS $$
+BEGIN
+    RETURN QUERY
+    WITH click AS (
+        SELECT own.*
+        FROM (VALUES ('human'), ('machine')) AS v (verdict)
+        CROSS JOIN LATERAL (
+            SELECT occurred_at, link_number
+            FROM baton.clicks_between(p_account, p_delivery, p_links, verdict,
+                                      p_from, p_to)
+            UNION ALL
+            SELECT last_at, link_number
+            FROM baton.click_range(p_account, p_delivery, p_links, verdict,
+                                   p_from - interval '1 s', p_from)
+            UNION ALL
+            SELECT first_at, link_number
+            FROM baton.click_range(p_account, p_delivery, p_links, verdict,
+                                   p_to, p_to + interval '1 s')
+        ) AS own
+    ), neighbour AS (
         SELECT occurred_at, lag(occurred_at) OVER own AS before,
                lead(occurred_at) OVER own AS after
-        FROM baton.clicks_between(p_account, p_delivery,
-                                  p_from - interval '1 s',
-                                  p_to + interval '1 s')
+        FROM click
         WINDOW own AS (PARTITION BY link_number ORDER BY occurred_at)
     ), edge AS (
         -- A link counts for a second from its click on.
@@ -357,7 +419,8 @@ RETURNS SETOF timestamptz LANGUAGE sql STABLE ROWS 10 AS $$
                  min(at) FILTER (WHERE place = 0 AND link_count >= 4)
                      OVER (ORDER BY at DESC) AS ended_at
           FROM swept) AS click
-    WHERE place = 0 AND ended_at <= at + interval '1 s'
+    WHERE place = 0 AND ended_at <= at + interval '1 s';
+END;
 $$;
 
 -- Clicks of a delivery, given by link and instant, are no human's any more: move
@@ -408,24 +471,37 @@ $$;
 
 -- Give the clicks of a delivery that are of a burst the verdict of a scanner,
 -- when clicks between two instants came to those before, and correct what counts
--- humans in the delivery and in the counters. p_event names the counters' shard.
+-- humans in the delivery and in the counters. p_links: all that were ever
+-- followed; p_event names the counters' shard.
 CREATE FUNCTION baton.mark_bursts(p_account bigint, p_delivery bigint,
+                                  p_links integer[],
                                   p_from timestamptz, p_to timestamptz,
                                   p_event bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+    v_count bigint; -- links that were followed then
+    v_from timestamptz; -- the first human's click
+    v_to timestamptz; -- the last one's
     v_links integer[]; -- of each click that is no human's any more
     v_instants timestamptz[];
 BEGIN
+    SELECT count(DISTINCT link_number),
+           min(first_at) FILTER (WHERE verdict = 'human'),
+           max(last_at) FILTER (WHERE verdict = 'human')
+    INTO v_count, v_from, v_to
+    FROM (VALUES ('human'), ('machine')) AS v (verdict),
+         baton.click_range(p_account, p_delivery, p_links, verdict,
+                           p_from - interval '1 s', p_to + interval '1 s');
+    IF v_count < 4 OR v_from IS NULL THEN
+        RETURN;
+    END IF;
     WITH burst AS MATERIALIZED (
         SELECT e.event_id, e.occurred_at
-        FROM baton.clicks_between(p_account, p_delivery,
-                                  p_from - interval '1 s',
-                                  p_to + interval '1 s') AS e
-        WHERE e.verdict = 'human'
-          AND (e.occurred_at IN (
-                   SELECT baton.bursts_between(p_account, p_delivery, p_from,
-                                               p_to))) IS TRUE
+        FROM baton.clicks_between(p_account, p_delivery, p_links, 'human',
+                                  v_from, v_to) AS e
+        WHERE (e.occurred_at IN (
+                   SELECT baton.bursts_between(p_account, p_delivery, p_links,
+                                               v_from, v_to))) IS TRUE
     ), marked AS (
         INSERT INTO baton.event (account_id, event_id, occurred_at, kind)
         SELECT p_account, event_id, occurred_at, 'clicked'
@@ -453,8 +529,12 @@ CREATE FUNCTION baton.judge_hits(p_account bigint, p_delivery bigint,
                                  p_from timestamptz, p_to timestamptz)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
+    v_links integer[];
     v_count bigint;
 BEGIN
+    SELECT clicked_links INTO v_links
+    FROM baton.delivery
+    WHERE account_id = p_account AND delivery_id = p_delivery;
     WITH hit AS (
         SELECT event_id,
                CASE WHEN user_agent IS NOT NULL
@@ -465,16 +545,16 @@ BEGIN
                kind = 'clicked'
                    AND (occurred_at IN (
                             SELECT baton.bursts_between(p_account, p_delivery,
-                                                        p_from, p_to))) IS TRUE
-                   AS is_near
+                                                        v_links, p_from, p_to)))
+                       IS TRUE AS is_near
         FROM baton.event
         WHERE account_id = p_account
           AND delivery_id = p_delivery
           AND kind IN ('opened', 'clicked')
           AND occurred_at >= p_from
           AND occurred_at < p_to
-          AND event_id >= baton.id_lowest_at(p_from - interval '1 hour')
-          AND event_id < baton.id_lowest_at(p_to + interval '1 hour')
+          AND event_id >= baton.id_lowest_at(p_from - interval '4 hours')
+          AND event_id < baton.id_lowest_at(p_to + interval '4 hours')
     ), judged AS (
         SELECT event_id, reason IS NULL AND is_near AS is_burst,
                CASE WHEN reason IS NULL AND is_near THEN 'scanner'
@@ -573,8 +653,8 @@ BEGIN
           AND message_id IS NOT NULL
           AND occurred_at >= p_from
           AND occurred_at < p_to
-          AND event_id >= baton.id_lowest_at(p_from - interval '1 hour')
-          AND event_id < baton.id_lowest_at(p_to + interval '1 hour')
+          AND event_id >= baton.id_lowest_at(p_from - interval '4 hours')
+          AND event_id < baton.id_lowest_at(p_to + interval '4 hours')
         ORDER BY delivery_id
     LOOP
         PERFORM FROM baton.delivery
