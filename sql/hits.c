@@ -8,21 +8,6 @@
 /* What waits while PostgreSQL is away. */
 #define HITS_WAITING_MAX 100000
 
-/* The deliveries are locked first: the statement that follows sees whatever
- * others stored of them. */
-static bool append_lock(struct parameters *p, const void *values,
-                        size_t position)
-{
-    const struct new_hit *hit = values;
-    (void)position;
-    if (hit->delivery_id != 0) {
-        column_int64(p, hit->account_id);
-        column_id(p, hit->delivery_id);
-        row_end(p);
-    }
-    return true;
-}
-
 static bool append_hit(struct parameters *p, const void *values,
                        size_t position)
 {
@@ -72,7 +57,6 @@ static bool append_click(struct parameters *p, const void *values,
 }
 
 static const struct batch_statement hit_statements[] = {
-    { STATEMENT_HIT_LOCK, STATEMENT_HIT_LOCK, append_lock, true },
     { STATEMENT_HIT_INSERT, STATEMENT_HIT_INSERT_AGAIN, append_hit, true },
     { STATEMENT_HIT_BURST, STATEMENT_HIT_BURST, append_click, true },
 };

@@ -2,9 +2,12 @@
 -- over (anonymous ones have none, and may count twice).
 --
 -- Store hits of deliveries and move everything that counts them: the delivery's
--- own counts and the counters. After hit_lock, in the same transaction, so that
--- what others stored before is seen here; hit_burst follows and corrects the
--- verdicts of clicks that turn out to be of a burst.
+-- own counts and the counters. hit_burst follows in the same transaction and
+-- corrects the verdicts of clicks that turn out to be of a burst.
+--
+-- The deliveries are locked in the order of their key. Whoever stores hits of the
+-- same ones waits here, and then has their rows as they are now: that is all
+-- that this statement needs to know of what others did.
 --
 -- Unique are the first open of a delivery and the first click of each of its
 -- links, in the hour of the earliest; when an earlier one comes late they move.
@@ -38,18 +41,21 @@ WITH given AS MATERIALIZED (
            CASE WHEN kind = 'opened' THEN d.first_human_opened_at
            ELSE d.human_clicked_at[array_position(d.human_clicked_links, link)]
            END AS old_human_at
-    FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[],
-                $5::bigint[], $6::bigint[], $7::integer[], $8::text[],
-                $9::text[], $10::text[], $11::text[])
-        AS given (account_id, event_id, occurred_at, kind, delivery_id,
-                  token_group_id, link, url, client_address, user_agent, reason)
+    FROM (SELECT *
+          FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[],
+                      $5::bigint[], $6::bigint[], $7::integer[], $8::text[],
+                      $9::text[], $10::text[], $11::text[])
+              AS hit (account_id, event_id, occurred_at, kind, delivery_id,
+                      token_group_id, link, url, client_address, user_agent,
+                      reason)
+          ORDER BY account_id, delivery_id) AS given
     LEFT JOIN LATERAL (
         SELECT *
         FROM baton.delivery
         WHERE delivery.account_id = given.account_id
           AND delivery.delivery_id = given.delivery_id
           AND delivery.delivery_id BETWEEN $12::bigint AND $13::bigint
-        LIMIT 1
+        FOR NO KEY UPDATE
     ) AS d ON true
     WHERE NOT EXISTS (SELECT
                       FROM baton.event
