@@ -257,7 +257,7 @@ RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 
 -- The stored clicks of one verdict on some links of a delivery between two
--- instants.
+-- instants. p_links NULL: on all links, of a delivery that has not many clicks.
 CREATE FUNCTION baton.clicks_between(p_account bigint, p_delivery bigint,
                                      p_links integer[], p_verdict text,
                                      p_from timestamptz, p_to timestamptz)
@@ -266,6 +266,20 @@ LANGUAGE plpgsql STABLE ROWS 10 AS $$
 BEGIN
     -- An event's id is made when it occurs, or soon after: it says which days to
     -- look at.
+    IF p_links IS NULL THEN
+        RETURN QUERY
+        SELECT e.event_id, e.occurred_at, e.link_number
+        FROM baton.event e
+        WHERE e.account_id = p_account
+          AND e.delivery_id = p_delivery
+          AND e.kind = 'clicked'
+          AND e.verdict = p_verdict
+          AND e.occurred_at >= p_from
+          AND e.occurred_at <= p_to
+          AND e.event_id >= baton.id_lowest_at(p_from - interval '4 hours')
+          AND e.event_id < baton.id_lowest_at(p_to + interval '4 hours');
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT e.event_id, e.occurred_at, link
     FROM unnest(p_links) AS link
@@ -370,13 +384,17 @@ END;
 $$;
 
 -- The instants at which clicks of a delivery between two instants are of a burst:
--- within the second that ends with the fourth link's. p_links: all that were
--- ever followed. Of what is before and behind only a link's nearest click
--- matters, so that this is quick while thousands follow a link each second.
+-- within the second that ends with the fourth link's. p_links: all that were ever
+-- followed; of what is before and behind only the nearest click on each of them
+-- matters, so that this is quick while thousands follow a link each second. NULL:
+-- the delivery has not many clicks, and looking at all is quicker.
 CREATE FUNCTION baton.bursts_between(p_account bigint, p_delivery bigint,
                                      p_links integer[],
                                      p_from timestamptz, p_to timestamptz)
 RETURNS SETOF timestamptz LANGUAGE plpgsql STABLE ROWS 10 AS $$
+DECLARE
+    v_margin constant interval :=
+        CASE WHEN p_links IS NULL THEN interval '1 s' ELSE interval '0' END;
 BEGIN
     RETURN QUERY
     WITH click AS (
@@ -385,7 +403,7 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT occurred_at, link_number
             FROM baton.clicks_between(p_account, p_delivery, p_links, verdict,
-                                      p_from, p_to)
+                                      p_from - v_margin, p_to + v_margin)
             UNION ALL
             SELECT last_at, link_number
             FROM baton.click_range(p_account, p_delivery, p_links, verdict,
@@ -471,8 +489,8 @@ $$;
 
 -- Give the clicks of a delivery that are of a burst the verdict of a scanner,
 -- when clicks between two instants came to those before, and correct what counts
--- humans in the delivery and in the counters. p_links: all that were ever
--- followed; p_event names the counters' shard.
+-- humans in the delivery and in the counters. p_links: as in bursts_between;
+-- p_event names the counters' shard.
 CREATE FUNCTION baton.mark_bursts(p_account bigint, p_delivery bigint,
                                   p_links integer[],
                                   p_from timestamptz, p_to timestamptz,
@@ -480,20 +498,22 @@ CREATE FUNCTION baton.mark_bursts(p_account bigint, p_delivery bigint,
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_count bigint; -- links that were followed then
-    v_from timestamptz; -- the first human's click
-    v_to timestamptz; -- the last one's
+    v_from timestamptz := p_from - interval '1 s'; -- where humans' clicks are
+    v_to timestamptz := p_to + interval '1 s';
     v_links integer[]; -- of each click that is no human's any more
     v_instants timestamptz[];
 BEGIN
-    SELECT count(DISTINCT link_number),
-           min(first_at) FILTER (WHERE verdict = 'human'),
-           max(last_at) FILTER (WHERE verdict = 'human')
-    INTO v_count, v_from, v_to
-    FROM (VALUES ('human'), ('machine')) AS v (verdict),
-         baton.click_range(p_account, p_delivery, p_links, verdict,
-                           p_from - interval '1 s', p_to + interval '1 s');
-    IF v_count < 4 OR v_from IS NULL THEN
-        RETURN;
+    IF p_links IS NOT NULL THEN
+        SELECT count(DISTINCT link_number),
+               min(first_at) FILTER (WHERE verdict = 'human'),
+               max(last_at) FILTER (WHERE verdict = 'human')
+        INTO v_count, v_from, v_to
+        FROM (VALUES ('human'), ('machine')) AS v (verdict),
+             baton.click_range(p_account, p_delivery, p_links, verdict, v_from,
+                               v_to);
+        IF v_count < 4 OR v_from IS NULL THEN
+            RETURN;
+        END IF;
     END IF;
     WITH burst AS MATERIALIZED (
         SELECT e.event_id, e.occurred_at
@@ -529,12 +549,8 @@ CREATE FUNCTION baton.judge_hits(p_account bigint, p_delivery bigint,
                                  p_from timestamptz, p_to timestamptz)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    v_links integer[];
     v_count bigint;
 BEGIN
-    SELECT clicked_links INTO v_links
-    FROM baton.delivery
-    WHERE account_id = p_account AND delivery_id = p_delivery;
     WITH hit AS (
         SELECT event_id,
                CASE WHEN user_agent IS NOT NULL
@@ -545,7 +561,7 @@ BEGIN
                kind = 'clicked'
                    AND (occurred_at IN (
                             SELECT baton.bursts_between(p_account, p_delivery,
-                                                        v_links, p_from, p_to)))
+                                                        NULL, p_from, p_to)))
                        IS TRUE AS is_near
         FROM baton.event
         WHERE account_id = p_account

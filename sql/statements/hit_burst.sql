@@ -1,7 +1,7 @@
 -- Correct the verdicts of clicks that turn out to be of a burst (four links of
 -- one delivery within a second), and what counts them. After hit_insert, in the
 -- same transaction. Nearly always nobody followed four links yet: then this is
--- a look at each delivery.
+-- a look at each delivery. Those with many clicks are looked at link by link.
 -- Parameters, one element a click:
 --   $1 account_id bigint[]
 --   $2 event_id bigint[]
@@ -19,7 +19,7 @@ FROM (SELECT account_id, delivery_id, min(event_id) AS event_id,
       GROUP BY account_id, delivery_id
       ORDER BY account_id, delivery_id) AS clicked
 CROSS JOIN LATERAL (
-    SELECT clicked_links AS links
+    SELECT CASE WHEN click_count > 1000 THEN clicked_links END AS links
     FROM baton.delivery
     WHERE delivery.account_id = clicked.account_id
       AND delivery.delivery_id = clicked.delivery_id
