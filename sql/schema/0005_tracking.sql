@@ -263,9 +263,12 @@ CREATE FUNCTION baton.clicks_between(p_account bigint, p_delivery bigint,
                                      p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (event_id bigint, occurred_at timestamptz, link_number integer)
 LANGUAGE plpgsql STABLE ROWS 10 AS $$
-BEGIN
+DECLARE
     -- An event's id is made when it occurs, or soon after: it says which days to
     -- look at.
+    v_lowest constant bigint := baton.id_lowest_at(p_from - interval '4 hours');
+    v_end constant bigint := baton.id_lowest_at(p_to + interval '4 hours');
+BEGIN
     IF p_links IS NULL THEN
         RETURN QUERY
         SELECT e.event_id, e.occurred_at, e.link_number
@@ -276,8 +279,8 @@ BEGIN
           AND e.verdict = p_verdict
           AND e.occurred_at >= p_from
           AND e.occurred_at <= p_to
-          AND e.event_id >= baton.id_lowest_at(p_from - interval '4 hours')
-          AND e.event_id < baton.id_lowest_at(p_to + interval '4 hours');
+          AND e.event_id >= v_lowest
+          AND e.event_id < v_end;
         RETURN;
     END IF;
     RETURN QUERY
@@ -293,8 +296,8 @@ BEGIN
           AND event.verdict = p_verdict
           AND event.occurred_at >= p_from
           AND event.occurred_at <= p_to
-          AND event.event_id >= baton.id_lowest_at(p_from - interval '4 hours')
-          AND event.event_id < baton.id_lowest_at(p_to + interval '4 hours')
+          AND event.event_id >= v_lowest
+          AND event.event_id < v_end
     ) AS e;
 END;
 $$;
@@ -306,6 +309,11 @@ CREATE FUNCTION baton.click_range(p_account bigint, p_delivery bigint,
                                   p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (link_number integer, first_at timestamptz, last_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 10 AS $$
+DECLARE
+    -- An event's id is made when it occurs, or soon after: it says which days to
+    -- look at.
+    v_lowest constant bigint := baton.id_lowest_at(p_from - interval '4 hours');
+    v_end constant bigint := baton.id_lowest_at(p_to + interval '4 hours');
 BEGIN
     RETURN QUERY
     SELECT link, e.first_at, e.last_at
@@ -320,8 +328,8 @@ BEGIN
           AND event.verdict = p_verdict
           AND event.occurred_at >= p_from
           AND event.occurred_at <= p_to
-          AND event.event_id >= baton.id_lowest_at(p_from - interval '4 hours')
-          AND event.event_id < baton.id_lowest_at(p_to + interval '4 hours')
+          AND event.event_id >= v_lowest
+          AND event.event_id < v_end
     ) AS e
     WHERE e.first_at IS NOT NULL;
 END;
@@ -332,6 +340,9 @@ $$;
 CREATE FUNCTION baton.next_human_click(p_account bigint, p_delivery bigint,
                                        p_link integer, p_after timestamptz)
 RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_lowest constant bigint :=
+        baton.id_lowest_at(p_after - interval '4 hours');
 BEGIN
     RETURN (SELECT e.occurred_at
             FROM baton.event e
@@ -341,7 +352,7 @@ BEGIN
               AND e.link_number = p_link
               AND e.verdict = 'human'
               AND e.occurred_at > p_after
-              AND e.event_id >= baton.id_lowest_at(p_after - interval '4 hours')
+              AND e.event_id >= v_lowest
             ORDER BY e.occurred_at
             LIMIT 1);
 END;
