@@ -201,12 +201,14 @@ static bool read_target(struct rewriter *rewriter, const struct body *body,
     if (!body_to_utf8(body, from, to, utf8)) {
         return false;
     }
-    bool has_reference = body->kind == BODY_HTML &&
-                         text_find_byte(buffer_text(utf8), '&') < utf8->length;
-    if (has_reference) {
-        html_decode(buffer_text(utf8), true, href);
+    struct text written = buffer_text(utf8);
+    bool is_encoded = body->kind == BODY_HTML &&
+                      (text_find_byte(written, '&') < written.length ||
+                       text_find_byte(written, '\0') < written.length);
+    if (is_encoded) {
+        html_decode(written, true, href);
     }
-    return link_target(buffer_text(has_reference ? href : utf8),
+    return link_target(is_encoded ? buffer_text(href) : written,
                        &rewriter->target);
 }
 
