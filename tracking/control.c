@@ -312,17 +312,7 @@ static char *dump_metadata(struct arena *arena, const json_t *metadata)
 
 /* --- fields of ours --- */
 
-static bool read_group(struct control_reader *reader, const char *value)
-{
-    return control_set_group(reader, value);
-}
-
-static bool read_tag(struct control_reader *reader, const char *value)
-{
-    return control_add_tag(reader, value);
-}
-
-static bool read_metadata(struct control_reader *reader, const char *value)
+bool control_read_metadata(struct control_reader *reader, const char *value)
 {
     json_t *object = control_parse_object(reader, value);
     bool is_read = object != NULL && control_merge_metadata(reader, object);
@@ -399,9 +389,9 @@ static bool refuse_unknown(struct control_reader *reader, const char *value)
 }
 
 static const struct control_row our_rows[] = {
-    { "X-Baton-Group", read_group, NULL, CONTROL_OURS, false },
-    { "X-Baton-Tag", read_tag, NULL, CONTROL_OURS_REPEATED, false },
-    { "X-Baton-Metadata", read_metadata, NULL, CONTROL_OURS, false },
+    { "X-Baton-Group", control_set_group, NULL, CONTROL_OURS, false },
+    { "X-Baton-Tag", control_add_tag, NULL, CONTROL_OURS_REPEATED, false },
+    { "X-Baton-Metadata", control_read_metadata, NULL, CONTROL_OURS, false },
     { "X-Baton-Track-Opens", read_setting, "track_opens", CONTROL_OURS, false },
     { "X-Baton-Track-Clicks", read_setting, "track_clicks", CONTROL_OURS,
       false },

@@ -70,6 +70,10 @@ bool control_set_metadata(struct control_reader *reader, const char *key,
 bool control_merge_metadata(struct control_reader *reader,
                             const json_t *object) MUST_USE;
 
+/* The same of a field that holds nothing but an object. */
+bool control_read_metadata(struct control_reader *reader,
+                           const char *value) MUST_USE;
+
 /* A JSON object; NULL: the sentence is set. The caller's: json_decref. */
 json_t *control_parse_object(struct control_reader *reader,
                              const char *value) MUST_USE;

@@ -11,24 +11,6 @@
 
 /* --- what several of them have --- */
 
-static bool read_group(struct control_reader *reader, const char *value)
-{
-    return control_set_group(reader, value);
-}
-
-static bool read_tag(struct control_reader *reader, const char *value)
-{
-    return control_add_tag(reader, value);
-}
-
-static bool read_metadata(struct control_reader *reader, const char *value)
-{
-    json_t *object = control_parse_object(reader, value);
-    bool is_read = object != NULL && control_merge_metadata(reader, object);
-    json_decref(object);
-    return is_read;
-}
-
 static bool read_send_at(struct control_reader *reader, const char *value)
 {
     int64_t send_at;
@@ -554,17 +536,17 @@ static bool read_user_name(struct control_reader *reader, const char *value)
     }
 
 const struct control_row control_foreign_rows[] = {
-    ROW("X-TransGroupID", read_group),
+    ROW("X-TransGroupID", control_set_group),
     ROW("X-SMTPUsername", read_user_name),
 
-    ROW("X-PM-Message-Stream", read_group),
-    ROW("X-PM-Tag", read_tag),
+    ROW("X-PM-Message-Stream", control_set_group),
+    ROW("X-PM-Tag", control_add_tag),
     { "X-PM-Metadata-", read_postmark_metadata, NULL, CONTROL_FOREIGN, true },
     ROW_OF("X-PM-TrackOpens", read_switch_setting, "track_opens"),
     ROW("X-PM-TrackLinks", read_postmark_links),
 
     ROW("X-MC-Tags", read_tag_list),
-    ROW("X-MC-Metadata", read_metadata),
+    ROW("X-MC-Metadata", control_read_metadata),
     ROW("X-MC-Track", read_mandrill_track),
     ROW_OF("X-MC-GoogleAnalytics", read_text_setting, "analytics"),
     ROW_OF("X-MC-GoogleAnalyticsCampaign", read_text_setting, "utm_campaign"),
@@ -586,8 +568,8 @@ const struct control_row control_foreign_rows[] = {
     SILENT("X-MC-URLStripQS"),
     SILENT("X-MC-ViewContentLink"),
 
-    ROW("X-Mailgun-Tag", read_tag),
-    ROW("X-Mailgun-Variables", read_metadata),
+    ROW("X-Mailgun-Tag", control_add_tag),
+    ROW("X-Mailgun-Variables", control_read_metadata),
     { "X-Mailgun-Track", read_mailgun_track, NULL, CONTROL_GENERAL, false },
     ROW_OF("X-Mailgun-Track-Opens", read_switch_setting, "track_opens"),
     ROW("X-Mailgun-Track-Clicks", read_mailgun_clicks),
@@ -600,7 +582,7 @@ const struct control_row control_foreign_rows[] = {
 
     ROW("X-SMTPAPI", read_sendgrid),
 
-    ROW("X-SES-CONFIGURATION-SET", read_tag),
+    ROW("X-SES-CONFIGURATION-SET", control_add_tag),
     ROW("X-SES-MESSAGE-TAGS", read_ses_tags),
     ROW("X-SES-LIST-MANAGEMENT-OPTIONS", read_ses_list),
     SILENT("X-SES-SOURCE-ARN"),
@@ -610,7 +592,7 @@ const struct control_row control_foreign_rows[] = {
 
     ROW("X-MSYS-API", read_sparkpost),
 
-    ROW("X-xsMailingId", read_group),
+    ROW("X-xsMailingId", control_set_group),
     ROW("X-xsMessageId", read_socketlabs_message),
     ROW("X-xsData", read_socketlabs_data),
 };
