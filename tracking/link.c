@@ -2,6 +2,8 @@
 /* Targets are split once (split_target), by what browsers take for a host. */
 #include "tracking/link.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/memory.h"
@@ -345,10 +347,8 @@ static void append_parameters(const struct policy *policy,
     list_parameters(policy, parameters);
     struct analytics_values values = { policy->group_name, "", recipient };
     if (policy->group_id != 0) {
-        struct buffer id = { 0 };
-        buffer_printf(&id, "%lld", (long long)policy->group_id);
-        memcpy(values.group_id, id.data, id.length + 1);
-        buffer_free(&id);
+        snprintf(values.group_id, sizeof(values.group_id), "%" PRId64,
+                 policy->group_id);
     }
     struct buffer value = { 0 };
     for (size_t i = 0; i < PARAMETER_COUNT; i++) {
