@@ -69,6 +69,12 @@ static bool make_plan(const struct held_message *message,
                       struct held_wire *wire, bool is_untracked, bool to_7bit,
                       struct error *error)
 {
+    if (wire->plan != NULL) {
+        return true;
+    }
+    if (wire->obstacle != NULL) {
+        return error_set(error, "%s", wire->obstacle);
+    }
     wire->policy = *message->policy;
     if (is_untracked) {
         wire->policy.privacy = PRIVACY_OFF;
@@ -81,16 +87,15 @@ static bool make_plan(const struct held_message *message,
         .keys = message->borrowed_keys,
         .to_7bit = to_7bit,
     };
-    if (wire->plan != NULL) {
+    struct error reason;
+    wire->arena = arena_create();
+    if (compose_plan_make(&source, wire->arena, &wire->plan, &reason)) {
         return true;
     }
-    wire->arena = arena_create();
-    if (!compose_plan_make(&source, wire->arena, &wire->plan, error)) {
-        wire->plan = NULL;
-        arena_free(&wire->arena);
-        return false;
-    }
-    return true;
+    wire->plan = NULL;
+    arena_free(&wire->arena);
+    wire->obstacle = arena_copy_string(message->arena, reason.text);
+    return error_set(error, "%s", wire->obstacle);
 }
 
 bool held_message_compose(struct held_message *message,

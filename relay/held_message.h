@@ -61,8 +61,9 @@ struct held_message {
      * those without, and for recipients who are not tracked. */
     struct held_wire {
         struct compose_plan *plan; /* NULL until then */
+        const char *obstacle; /* why there can be none; NULL: there can */
         struct arena *arena;
-        struct policy policy; /* of untracked recipients */
+        struct policy policy; /* the message's; off for who is not tracked */
         struct held_copy *shared; /* the one copy, if all are the same */
     } wires[2][2]; /* to_7bit, is_untracked */
 };
