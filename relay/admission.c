@@ -66,7 +66,7 @@ static void ask_key(struct admission_check *check)
 /* -- objections -- */
 
 static void on_objections(void *owner, enum database_result result,
-                          const char *const *addresses, size_t count)
+                          const size_t *places, size_t count)
 {
     struct admission_check *check = owner;
     const struct admission_request *request = &check->request;
@@ -76,11 +76,8 @@ static void on_objections(void *owner, enum database_result result,
         return;
     }
     bool *untracked = arena_alloc(request->arena, request->recipient_count);
-    for (size_t i = 0; i < request->recipient_count; i++) {
-        for (size_t k = 0; k < count && !untracked[i]; k++) {
-            untracked[i] = text_equal_ignoring_case(
-                text_of(request->recipients[i]), text_of(addresses[k]));
-        }
+    for (size_t i = 0; i < count; i++) {
+        untracked[places[i]] = true;
     }
     check->admission.untracked = count > 0 ? untracked : NULL;
     ask_key(check);
@@ -127,15 +124,9 @@ static void note_suppression(struct admission_check *check,
             arena_alloc(request->arena, request->recipient_count *
                                             sizeof(*admission->refusals));
     }
-    const char *sentence = describe(suppression, request->arena);
-    for (size_t i = 0; i < request->recipient_count; i++) {
-        if (admission->refusals[i] == NULL &&
-            text_equal_ignoring_case(text_of(request->recipients[i]),
-                                     text_of(suppression->address))) {
-            admission->refusals[i] = sentence;
-            admission->refusal_count++;
-        }
-    }
+    admission->refusals[suppression->place] =
+        describe(suppression, request->arena);
+    admission->refusal_count++;
 }
 
 static void on_suppressions(void *owner, enum database_result result,

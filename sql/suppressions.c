@@ -11,6 +11,12 @@ struct suppression_search {
     void *owner;
 };
 
+/* SQL counts from 1. */
+static size_t read_place(const struct rows *rows, size_t row)
+{
+    return (size_t)(rows_int64(rows, row, "place") - 1);
+}
+
 static struct suppression *read_suppressions(const struct rows *rows,
                                              struct arena *arena)
 {
@@ -19,6 +25,7 @@ static struct suppression *read_suppressions(const struct rows *rows,
         arena_alloc(arena, (count + 1) * sizeof(*found));
     for (size_t i = 0; i < count; i++) {
         found[i] = (struct suppression){
+            .place = read_place(rows, i),
             .address = rows_copy(rows, i, "address", arena),
             .reason = rows_copy(rows, i, "reason", arena),
             .evidence = rows_copy(rows, i, "evidence", arena),
@@ -81,12 +88,11 @@ static void on_untracked(void *owner, enum database_result result,
     }
     struct arena *arena = arena_create();
     size_t count = rows_count(rows);
-    const char **addresses =
-        arena_alloc(arena, (count + 1) * sizeof(*addresses));
+    size_t *places = arena_alloc(arena, (count + 1) * sizeof(*places));
     for (size_t i = 0; i < count; i++) {
-        addresses[i] = rows_copy(rows, i, "address", arena);
+        places[i] = read_place(rows, i);
     }
-    search->on_found(search->owner, result, addresses, count);
+    search->on_found(search->owner, result, places, count);
     arena_free(&arena);
 }
 

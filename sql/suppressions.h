@@ -11,7 +11,9 @@
 #include "sql/query.h"
 
 struct suppression {
-    const char *address; /* lower case */
+    size_t place; /* of the address among those that were asked for, from 0 */
+    const char
+        *address; /* lower case, as PostgreSQL has it: beyond ASCII, too */
     const char *reason; /* hard_bounce, complaint, unsubscribe, manual */
     const char *evidence;
     int64_t created_at;
@@ -19,7 +21,8 @@ struct suppression {
 };
 
 /* Those of the addresses that are suppressed for this group (0: no group), in
- * any case of letters; rows are valid during the callback only. */
+ * any case of letters and in their order, each with the widest suppression that
+ * it has; rows are valid during the callback only. */
 typedef void suppressions_found_fn(void *owner, enum database_result result,
                                    const struct suppression *suppressions,
                                    size_t count);
@@ -28,10 +31,10 @@ struct query *suppressions_find(struct database *database, int64_t account_id,
                                 size_t address_count,
                                 suppressions_found_fn *on_found, void *owner);
 
-/* Those of the addresses whose owners object to being tracked, in lower case;
- * valid during the callback only. */
+/* Those of the addresses whose owners object to being tracked: their places
+ * among those that were asked for, from 0; valid during the callback only. */
 typedef void untracked_found_fn(void *owner, enum database_result result,
-                                const char *const *addresses, size_t count);
+                                const size_t *places, size_t count);
 struct query *untracked_find(struct database *database, int64_t account_id,
                              const char *const *addresses, size_t address_count,
                              untracked_found_fn *on_found, void *owner);

@@ -13,6 +13,7 @@ struct answer {
     int64_t group_id;
     bool was_changed;
     size_t count;
+    size_t place;
     char address[100];
     char reason[100];
     char evidence[300];
@@ -129,6 +130,7 @@ static void on_suppressions(void *owner, enum database_result result,
         snprintf(answer->evidence, sizeof(answer->evidence), "%s", s->evidence);
         snprintf(answer->group_name, sizeof(answer->group_name), "%s",
                  s->group_name != NULL ? s->group_name : "-");
+        answer->place = s->place;
         assert_true(s->created_at > 0);
     }
 }
@@ -175,9 +177,13 @@ static void suppressions_are_found_by_scope(void **state)
     assert_int_equal(answer.count, 1);
     assert_string_equal(answer.group_name, "News");
     assert_int_equal(find(f, 1, 0, "news@example.net", NULL).count, 0);
-    answer = find(f, 1, 0, "none@example.net", "none@example.net");
+    answer = find(f, 1, 0, "x@example.net", "none@example.net");
     assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.place, 1);
     assert_string_equal(answer.group_name, "");
+    answer = find(f, 1, 0, "none@example.net", "None@example.net");
+    assert_int_equal(answer.count, 2);
+    assert_int_equal(answer.place, 1);
     assert_int_equal(find(f, 1, group, "none@example.net", NULL).count, 0);
     assert_int_equal(find(f, 1, 0, "other@example.net", NULL).count, 0);
     assert_int_equal(find(f, 1, 0, "\xff@example.net", NULL).count, 0);
