@@ -281,10 +281,11 @@ static void add_group(struct directory *directory,
     group->group_id = (int64_t)id;
     group->name = row->b;
     group->is_marketing = strcmp(row->c, "marketing") == 0;
-    map_set(directory->groups,
-            name_key(key, row->account_id,
-                     lower_copy(directory->arena, group->name)),
-            group);
+    struct text by_name = name_key(key, row->account_id,
+                                   lower_copy(directory->arena, group->name));
+    if (by_name.length > 0) {
+        map_set(directory->groups, by_name, group);
+    }
     map_set(directory->groups_by_id, name_key(key, row->account_id, row->a),
             group);
 }
