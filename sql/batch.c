@@ -227,6 +227,13 @@ static void send_slice(struct flight *flight, struct request *request)
                  parameters);
 }
 
+static void turn_to_next_statement(struct flight *flight)
+{
+    flight->statement++;
+    flight->row = flight->rows.first;
+    flight->position = 0;
+}
+
 static bool send_next(void *owner, struct request *request)
 {
     struct flight *flight = owner;
@@ -235,14 +242,17 @@ static bool send_next(void *owner, struct request *request)
         batch->kind->statements + batch->kind->statement_count;
     while (flight->statement < end) {
         parameters_clear(&flight->batch->parameters);
+        if (flight->statement->append == NULL) {
+            send_slice(flight, request);
+            turn_to_next_statement(flight);
+            return true;
+        }
         append_rows(flight);
         if (flight->batch->parameters.row_count > 0) {
             send_slice(flight, request);
             return true;
         }
-        flight->statement++;
-        flight->row = flight->rows.first;
-        flight->position = 0;
+        turn_to_next_statement(flight);
     }
     flight->is_sent = true;
     post_pump(flight->batch);

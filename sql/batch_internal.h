@@ -15,7 +15,8 @@ struct batch_statement {
     enum statement again;
     /* Append a row's part to the columns. Called with position 0, 1 … until it
      * returns true: nothing is left of this row. Parts that are together larger
-     * than a slice go into several statements. A call may append nothing. */
+     * than a slice go into several statements. A call may append nothing. NULL:
+     * the statement has no parameters and goes once, behind those before it. */
     bool (*append)(struct parameters *parameters, const void *values,
                    size_t position);
     /* Behind the columns come the lowest and the highest column_id as two more

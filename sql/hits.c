@@ -40,25 +40,9 @@ static bool append_hit(struct parameters *p, const void *values,
     return true;
 }
 
-/* What may make a burst. */
-static bool append_click(struct parameters *p, const void *values,
-                         size_t position)
-{
-    const struct new_hit *hit = values;
-    (void)position;
-    if (hit->is_click && hit->delivery_id != 0) {
-        column_int64(p, hit->account_id);
-        column_int64(p, hit->event_id);
-        column_instant(p, hit->occurred_at);
-        column_id(p, hit->delivery_id);
-        row_end(p);
-    }
-    return true;
-}
-
 static const struct batch_statement hit_statements[] = {
     { STATEMENT_HIT_INSERT, STATEMENT_HIT_INSERT_AGAIN, append_hit, true },
-    { STATEMENT_HIT_BURST, STATEMENT_HIT_BURST, append_click, true },
+    { STATEMENT_HIT_BURST, STATEMENT_HIT_BURST, NULL, false },
 };
 
 const struct batch_kind hit_batch_kind = {

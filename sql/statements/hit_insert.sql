@@ -1,6 +1,6 @@
 -- Store hits of deliveries and move everything that counts them: the delivery's
--- own counts and the counters. hit_burst follows in the same transaction and
--- corrects the verdicts of clicks that turn out to be of a burst.
+-- own counts and the counters. Clicks that may be of a burst are named in the
+-- setting baton.followed for hit_burst, which follows in the same transaction.
 --
 -- The deliveries are locked in the order of their key. Whoever stores hits of the
 -- same ones waits here, and then has their rows as they are now: that is all
@@ -147,43 +147,57 @@ WITH given AS MATERIALIZED (
                                       EXCLUDED.human_clicked_links,
                                       EXCLUDED.human_clicked_at)
             ELSE delivery.human_clicked_at || EXCLUDED.human_clicked_at END
+    RETURNING account_id, delivery_id, click_count, clicked_links
+), counted AS (
+    INSERT INTO baton.counter (
+        account_id, group_id, hour, shard, opens, opens_unique, opens_human,
+        clicks, clicks_unique, clicks_human)
+    SELECT account_id, group_id, date_trunc('hour', at, 'UTC') AS hour,
+           baton.counter_shard(event_id, 4) AS shard,
+           coalesce(sum(hits) FILTER (WHERE kind = 'opened'), 0),
+           coalesce(sum(any_step) FILTER (WHERE kind = 'opened'), 0),
+           coalesce(sum(human_step) FILTER (WHERE kind = 'opened'), 0),
+           coalesce(sum(hits) FILTER (WHERE kind = 'clicked'), 0),
+           coalesce(sum(any_step) FILTER (WHERE kind = 'clicked'), 0),
+           coalesce(sum(human_step) FILTER (WHERE kind = 'clicked'), 0)
+    FROM (SELECT account_id, group_id, kind, event_id, occurred_at AS at,
+                 1 AS hits, 0 AS any_step, 0 AS human_step
+          FROM given
+          UNION ALL
+          SELECT account_id, group_id, kind, event_id, old_at, 0, -1, 0
+          FROM first
+          WHERE is_new AND old_at IS NOT NULL
+          UNION ALL
+          SELECT account_id, group_id, kind, event_id, first_at, 0, 1, 0
+          FROM first
+          WHERE is_new
+          UNION ALL
+          SELECT account_id, group_id, kind, event_id, old_human_at, 0, 0, -1
+          FROM first
+          WHERE is_human_new AND old_human_at IS NOT NULL
+          UNION ALL
+          SELECT account_id, group_id, kind, event_id, first_human_at, 0, 0, 1
+          FROM first
+          WHERE is_human_new) AS step
+    GROUP BY account_id, group_id, 3, 4
+    ORDER BY account_id, group_id, 3, 4
+    ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
+    SET opens = counter.opens + EXCLUDED.opens,
+        opens_unique = counter.opens_unique + EXCLUDED.opens_unique,
+        opens_human = counter.opens_human + EXCLUDED.opens_human,
+        clicks = counter.clicks + EXCLUDED.clicks,
+        clicks_unique = counter.clicks_unique + EXCLUDED.clicks_unique,
+        clicks_human = counter.clicks_human + EXCLUDED.clicks_human
 )
-INSERT INTO baton.counter (
-    account_id, group_id, hour, shard, opens, opens_unique, opens_human, clicks,
-    clicks_unique, clicks_human)
-SELECT account_id, group_id, date_trunc('hour', at, 'UTC') AS hour,
-       baton.counter_shard(event_id, 4) AS shard,
-       coalesce(sum(hits) FILTER (WHERE kind = 'opened'), 0),
-       coalesce(sum(any_step) FILTER (WHERE kind = 'opened'), 0),
-       coalesce(sum(human_step) FILTER (WHERE kind = 'opened'), 0),
-       coalesce(sum(hits) FILTER (WHERE kind = 'clicked'), 0),
-       coalesce(sum(any_step) FILTER (WHERE kind = 'clicked'), 0),
-       coalesce(sum(human_step) FILTER (WHERE kind = 'clicked'), 0)
-FROM (SELECT account_id, group_id, kind, event_id, occurred_at AS at, 1 AS hits,
-             0 AS any_step, 0 AS human_step
+-- A part of the hits of a transaction comes with each call.
+SELECT set_config('baton.followed', (
+    coalesce(nullif(current_setting('baton.followed', true), ''), '[]')::jsonb
+    || jsonb_agg(followed))::text, true)
+FROM (SELECT account_id, delivery_id, min(event_id) AS event_id,
+             min(occurred_at) AS began_at, max(occurred_at) AS ended_at,
+             CASE WHEN click_count > 1000 THEN clicked_links END AS links
       FROM given
-      UNION ALL
-      SELECT account_id, group_id, kind, event_id, old_at, 0, -1, 0
-      FROM first
-      WHERE is_new AND old_at IS NOT NULL
-      UNION ALL
-      SELECT account_id, group_id, kind, event_id, first_at, 0, 1, 0
-      FROM first
-      WHERE is_new
-      UNION ALL
-      SELECT account_id, group_id, kind, event_id, old_human_at, 0, 0, -1
-      FROM first
-      WHERE is_human_new AND old_human_at IS NOT NULL
-      UNION ALL
-      SELECT account_id, group_id, kind, event_id, first_human_at, 0, 0, 1
-      FROM first
-      WHERE is_human_new) AS step
-GROUP BY account_id, group_id, 3, 4
-ORDER BY account_id, group_id, 3, 4
-ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
-SET opens = counter.opens + EXCLUDED.opens,
-    opens_unique = counter.opens_unique + EXCLUDED.opens_unique,
-    opens_human = counter.opens_human + EXCLUDED.opens_human,
-    clicks = counter.clicks + EXCLUDED.clicks,
-    clicks_unique = counter.clicks_unique + EXCLUDED.clicks_unique,
-    clicks_human = counter.clicks_human + EXCLUDED.clicks_human;
+      JOIN updated USING (account_id, delivery_id)
+      WHERE kind = 'clicked' AND cardinality(clicked_links) >= 4
+      GROUP BY account_id, delivery_id, links) AS followed
+HAVING count(*) > 0;

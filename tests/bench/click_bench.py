@@ -5,7 +5,8 @@ nginx `return 302`, which stores nothing; one core each, in one sitting.
 
     tests/bench/click_bench.py [ROUNDS] [SECONDS]          (5 5)
 
-Server on the first core, the asking program and PostgreSQL on the others. Two
+Server on the first core, the asking program on the others, PostgreSQL wherever
+there is room. Two
 ways of asking, with 64 connections at a time: kept, or one for each request.
 Rounds alternate; medians and their ratio are printed. The clicks are those of
 people: a link each of 50,000 deliveries, one after the other. At the end the
@@ -62,13 +63,11 @@ class BatonClicks:
         self.port = self.baton.ports["http"]
         self.answered = 0
 
-    def start(self, core, others):
+    def start(self, core):
         self.baton.cli("migrate")
         account = add_account(self.baton.sql, "bench")
         self.baton.start()
         run("taskset", "-a", "-c", "-p", core, str(self.baton.workers()[0]))
-        for process in self.postgres.processes():
-            run("taskset", "-a", "-c", "-p", others, str(process))
         deliveries = self.make_deliveries(account)
         tokens = Tokens(self.baton.sql)
         self.paths = ["/c/" + tokens.click(account, delivery, 1,
@@ -211,7 +210,7 @@ def main():
     results = {}
     try:
         servers.append(BatonClicks())
-        servers[0].start(core, others)
+        servers[0].start(core)
         servers.append(Nginx(folder, core))
         scripts = {way: write_script(folder, servers[0].paths, way)
                    for way in GOALS}
