@@ -29,6 +29,10 @@ void held_message_free(struct held_message **message_pointer)
     for (size_t i = 0; i < 4; i++) {
         arena_free(&message->wires[i / 2][i % 2].arena);
     }
+    for (struct held_arena *one = message->retired; one != NULL;
+         one = one->next) {
+        arena_free(&one->arena);
+    }
     struct arena *arena = message->arena;
     arena_free(&arena);
 }
@@ -126,14 +130,18 @@ bool held_message_compose(struct held_message *message,
     return true;
 }
 
-bool held_message_is_planned(const struct held_message *message)
+void held_message_plan_anew(struct held_message *message)
 {
     for (size_t i = 0; i < 4; i++) {
-        if (message->wires[i / 2][i % 2].plan != NULL) {
-            return true;
+        struct held_wire *wire = &message->wires[i / 2][i % 2];
+        if (wire->arena != NULL) {
+            struct held_arena *retired =
+                arena_alloc(message->arena, sizeof(*retired));
+            *retired = (struct held_arena){ wire->arena, message->retired };
+            message->retired = retired;
         }
+        *wire = (struct held_wire){ 0 };
     }
-    return false;
 }
 
 bool held_message_is_shared(const struct held_message *message,

@@ -66,6 +66,13 @@ struct held_message {
         struct policy policy; /* the message's; off for who is not tracked */
         struct held_copy *shared; /* the one copy, if all are the same */
     } wires[2][2]; /* to_7bit, is_untracked */
+    struct held_arena *retired; /* of earlier plans: copies of theirs may be on
+                                 * the wire */
+};
+
+struct held_arena {
+    struct arena *arena;
+    struct held_arena *next;
 };
 
 /* A copy for the wire. */
@@ -118,7 +125,9 @@ bool held_message_compose(struct held_message *message,
                           const struct delivery *delivery, bool to_7bit,
                           struct arena *arena, struct held_copy *out_copy,
                           struct error *error) MUST_USE;
-bool held_message_is_planned(const struct held_message *message);
+/* The policy was changed: copies from now on are made by it. Those that are on
+ * their way stay as they are. */
+void held_message_plan_anew(struct held_message *message);
 /* The copy made last for such a hop is that of all recipients who are tracked
  * (or not) like this one. */
 bool held_message_is_shared(const struct held_message *message,

@@ -123,8 +123,11 @@ static void on_session_end(void *owner)
         admission_cancel(&client->candidate->admission_check);
     }
     if (client->submission != NULL) {
-        client->submission->client = NULL;
-        batch_withdraw(&client->submission->row);
+        struct submission *submission = client->submission;
+        submission->client = NULL;
+        if (submission->row_values.idempotency_key == NULL) {
+            batch_withdraw(&submission->row);
+        } /* else: whoever sends it again hears its id */
     }
     memory_free(client);
 }
@@ -580,7 +583,7 @@ static bool can_lease(const struct candidate *candidate)
 {
     const struct intake_client *client = candidate->client;
     const struct smtp_transaction *transaction = candidate->transaction;
-    return candidate->composed.control.send_at <= clock_now() &&
+    return candidate->composed.control.send_at == 0 &&
            scheduler_has_room(client->intake->options.scheduler,
                               client->account_id, transaction->recipient_count,
                               transaction->data.length);

@@ -482,14 +482,17 @@ static void load(void *owner)
                      message->message_id, on_loaded, message);
 }
 
-/* The emergency switch reaches what waits already, unless it is planned. */
+/* The emergency switch reaches what waits already. */
 static void heed_pass_through(const struct scheduler *scheduler,
                               struct held_message *message)
 {
-    if (scheduler->directory != NULL && !held_message_is_planned(message)) {
-        message->policy->pass_through |= message_policy_passes_through(
+    if (scheduler->directory != NULL && !message->policy->pass_through &&
+        message_policy_passes_through(
             scheduler->directory,
-            directory_account_by_id(scheduler->directory, message->account_id));
+            directory_account_by_id(scheduler->directory,
+                                    message->account_id))) {
+        message->policy->pass_through = true;
+        held_message_plan_anew(message);
     }
 }
 

@@ -7,6 +7,7 @@ import re
 import threading
 import urllib.request
 
+import psycopg2
 import pytest
 
 from dialogue import message
@@ -117,6 +118,32 @@ def test_the_emergency_switch_reaches_what_waits(make_baton, make_sink):
     assert copy.split(b"\r\n\r\n", 1)[1] == HTML.encode()
 
 
+def test_the_emergency_switch_reaches_what_is_planned(make_baton, make_sink):
+    switched = threading.Event()
+
+    def wait_for_the_switch(session, _):
+        assert switched.wait(30)
+
+    sink = make_sink(on={"message": wait_for_the_switch})
+    other = make_sink()
+    relay = make_baton(
+        settings={"server": {"workers": "1"},
+                  "delivery": {"connections_per_site": "1"}},
+        routes={"rcpt.example": f"smtp://127.0.0.1:{sink.port}",
+                "*": f"smtp://127.0.0.1:{other.port}"})
+    relay.submit(html(), [f"{name}@rcpt.example" for name in "abc"])
+    wait_until(lambda: any("DATA" in session.commands
+                           for session in sink.sessions), "the first copy")
+    relay.cli("pass-through", "on")
+    wait_until(lambda: not is_click_tracked(
+        send(relay, other, html(), ["x@other.example"])),
+        "the switch to be known")
+    switched.set()
+    first, rest = sink.wait_for(2)
+    assert is_click_tracked(first.data) and not is_click_tracked(rest.data)
+    assert len(rest.recipients) == 2  # theirs is one and the same now
+
+
 def test_the_emergency_switch_for_everything(relay, sink):
     relay.cli("pass-through", "on")
     wait_until(lambda: not is_click_tracked(send(relay, sink, html())),
@@ -210,6 +237,40 @@ def test_a_message_for_later_waits(relay, sink):
     assert not sink.messages
 
 
+class Held:
+    """A table that nobody else may write to meanwhile."""
+
+    def __init__(self, relay, table):
+        self.relay = relay
+        self.connection = psycopg2.connect(relay.url)
+        self.connection.cursor().execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+
+    def wait_for_somebody(self):
+        wait_until(lambda: self.relay.value(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            " AND database = (SELECT oid FROM pg_database"
+            " WHERE datname = current_database())") > 0, "somebody to wait")
+
+    def release(self):
+        self.connection.close()
+
+
+def test_a_message_for_a_moment_that_passes_meanwhile_is_sent_once(relay, sink):
+    held = Held(relay, "baton.message_group")
+    thread = threading.Thread(target=relay.submit, args=(
+        html("x {New}", ["X-Baton-Send-At: in 1 s"]),))
+    thread.start()
+    held.wait_for_somebody()
+    begun = relay.value("SELECT clock_timestamp()")
+    wait_until(lambda: relay.value(
+        "SELECT clock_timestamp() - %s > '1100 ms'", begun), "the moment")
+    held.release()
+    thread.join()
+    relay.wait_for_empty_queue()
+    assert len(sink.messages) == 1
+    assert relay.value("SELECT count(*) FROM baton.attempt") == 1
+
+
 # Idempotency
 
 def test_the_same_key_and_content_is_the_same_message(relay, sink):
@@ -242,6 +303,27 @@ def test_the_same_key_at_the_same_time_is_one_message(relay, sink):
     assert relay.value("SELECT count(*) FROM baton.message m WHERE EXISTS ("
                        "SELECT FROM baton.delivery d WHERE d.message_id = "
                        "m.message_id AND d.state <> 'withdrawn')") == 1
+
+
+def test_who_left_before_the_answer_hears_the_id_later(relay, sink):
+    raw = html(headers=["Idempotency-Key: left"])
+    held = Held(relay, "baton.idempotency")
+    session = relay.session()
+    session.envelope("a@sender.example", "b@rcpt.example")
+    session.command("DATA", 354)
+    session.send(raw + b".\r\n")
+    held.wait_for_somebody()
+    session.close()
+    wait_until(lambda: relay.metric("baton_smtp_sessions") == 0, "its end")
+    held.release()
+    wait_until(lambda: refusal(relay, raw).code == 250, "its key to be stored")
+    first = relay.submit(raw)
+    sink.wait_for(1)
+    relay.wait_for_empty_queue()
+    assert len(sink.messages) == 1
+    assert relay.sql("SELECT m.message_id, d.state FROM baton.message m"
+                     " JOIN baton.delivery d USING (account_id, message_id)") \
+        == [{"message_id": first, "state": "delivered"}]
 
 
 # Suppressions
