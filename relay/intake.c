@@ -318,6 +318,7 @@ static struct held_message *make_message(
     message->priority = message->policy->priority;
     message->is_sandboxed = control->is_sandboxed;
     message->borrowed_keys = client->intake->options.keys;
+    message->policy->bypasses_suppression = control->bypasses_suppression;
     message->policy->pass_through |=
         message_policy_passes_through(client->intake->directory, account);
     message->is_loaded = true;

@@ -131,26 +131,35 @@ static void unqueue(struct delivery *delivery)
     }
 }
 
-/* Every delivery in hand; the visit may drop the one it is given. */
-static void visit_deliveries(struct scheduler *scheduler,
-                             void (*visit)(struct scheduler *,
-                                           struct delivery *,
-                                           const void *argument),
-                             const void *argument)
+/* May drop the delivery it is given. */
+typedef void delivery_visit_fn(struct scheduler *scheduler,
+                               struct delivery *delivery, const void *argument);
+
+/* The message may be gone afterwards. */
+static void visit_message(struct scheduler *scheduler,
+                          struct held_message *message,
+                          delivery_visit_fn *visit, const void *argument)
 {
-    struct list_link *next_message = NULL;
-    for (struct list_link *m = scheduler->messages.first; m != NULL;
-         m = next_message) {
-        struct held_message *message = LIST_ITEM(m, struct held_message, link);
-        struct list_link *link = message->deliveries.first;
-        size_t count = message->deliveries.count;
-        next_message = m->next;
-        while (count-- > 0) {
-            struct delivery *delivery =
-                LIST_ITEM(link, struct delivery, of_message);
-            link = link->next;
-            visit(scheduler, delivery, argument);
-        }
+    struct list_link *link = message->deliveries.first;
+    size_t count = message->deliveries.count;
+    while (count-- > 0) {
+        struct delivery *delivery =
+            LIST_ITEM(link, struct delivery, of_message);
+        link = link->next;
+        visit(scheduler, delivery, argument);
+    }
+}
+
+/* Every delivery in hand. */
+static void visit_deliveries(struct scheduler *scheduler,
+                             delivery_visit_fn *visit, const void *argument)
+{
+    struct list_link *next = NULL;
+    for (struct list_link *link = scheduler->messages.first; link != NULL;
+         link = next) {
+        next = link->next;
+        visit_message(scheduler, LIST_ITEM(link, struct held_message, link),
+                      visit, argument);
     }
 }
 
@@ -773,7 +782,7 @@ static void tidy(void *owner)
 
 struct command_scope {
     struct text scope; /* message, delivery, account, domain, all */
-    struct text value;
+    struct text value; /* of a delivery: its message's id */
     int64_t id;
 };
 
@@ -820,7 +829,20 @@ static void cancel_if_meant(struct scheduler *scheduler,
 static void cancel(struct scheduler *scheduler,
                    const struct command_scope *scope)
 {
-    visit_deliveries(scheduler, cancel_if_meant, scope);
+    int64_t message_id = text_is(scope->scope, "message") ? scope->id : 0;
+    if (text_is(scope->scope, "delivery") &&
+        !id_parse(scope->value, &message_id)) {
+        return;
+    }
+    if (message_id == 0) {
+        visit_deliveries(scheduler, cancel_if_meant, scope);
+        return;
+    }
+    struct held_message *message =
+        map_get_id(scheduler->messages_by_id, message_id);
+    if (message != NULL) {
+        visit_message(scheduler, message, cancel_if_meant, scope);
+    }
 }
 
 static void retry(struct scheduler *scheduler,
@@ -841,8 +863,12 @@ void scheduler_command(struct scheduler *scheduler, struct text command)
     struct text verb = { 0 };
     text_split(&command, ' ', &verb);
     text_split(&command, ' ', &scope.scope);
+    struct text id = command;
+    if (text_is(scope.scope, "delivery")) {
+        text_split(&command, ' ', &id);
+    }
     scope.value = command;
-    if (!id_parse(scope.value, &scope.id)) {
+    if (!id_parse(id, &scope.id)) {
         scope.id = 0;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++) {

@@ -454,6 +454,9 @@ char *policy_to_json(const struct policy *policy, struct arena *arena)
     if (policy->is_notice) {
         buffer_printf(&json, "%s\"notice\":true", json.length > 1 ? "," : "");
     }
+    if (policy->bypasses_suppression) {
+        buffer_printf(&json, "%s\"bypass\":true", json.length > 1 ? "," : "");
+    }
     append_member(&json, "tracking_url", policy->tracking_url);
     append_member(&json, "sender_name", policy->sender_name);
     buffer_printf(&json, "%s\"settings\":{", json.length > 1 ? "," : "");
@@ -484,6 +487,8 @@ static bool read_object(struct policy *policy, struct arena *arena,
     policy->group_is_marketing =
         json_is_true(json_object_get(object, "marketing"));
     policy->is_notice = json_is_true(json_object_get(object, "notice"));
+    policy->bypasses_suppression =
+        json_is_true(json_object_get(object, "bypass"));
     policy->tracking_url = member_text(object, "tracking_url", arena);
     policy->sender_name = member_text(object, "sender_name", arena);
     const json_t *settings = json_object_get(object, "settings");

@@ -683,7 +683,7 @@ BEGIN
           AND d.delivery_id >= v_oldest
           AND (p_address IS NULL OR lower(d.recipient) = lower(p_address))
           AND d.state = 'queued'
-          AND NOT m.policy ? 'notice' -- reports of ours go to whom they must
+          AND NOT m.policy ?| '{notice,bypass}' -- sent whatever is suppressed
         ORDER BY q.account_id, q.delivery_id
         FOR UPDATE OF q
     LOOP
@@ -711,7 +711,8 @@ BEGIN
         SET failed_suppressed = counter.failed_suppressed + 1;
         IF v_row.worker_id IS NOT NULL THEN
             PERFORM pg_notify('baton_queue',
-                              'cancel delivery ' || v_row.delivery_id);
+                              format('cancel delivery %s %s',
+                                     v_row.delivery_id, v_row.message_id));
         END IF;
         v_count := v_count + 1;
     END LOOP;

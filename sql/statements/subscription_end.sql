@@ -33,15 +33,18 @@ WITH ended AS (
     WHERE suppression.expires_at <= $5::timestamptz
     RETURNING account_id, address, group_id, evidence
 ), waiting AS MATERIALIZED (
-    SELECT queue.account_id, queue.delivery_id, queue.worker_id
+    SELECT queue.account_id, queue.delivery_id
     FROM ended
     CROSS JOIN LATERAL (
         SELECT d.account_id, d.delivery_id
         FROM baton.delivery d
+        JOIN baton.message m ON m.account_id = d.account_id
+                            AND m.message_id = d.message_id
         WHERE d.account_id = ended.account_id
           AND lower(d.recipient) = ended.address
           AND d.group_id = ended.group_id
           AND d.state = 'queued'
+          AND NOT m.policy ?| '{notice,bypass}' -- sent whatever is suppressed
         OFFSET 0) AS own
     CROSS JOIN LATERAL (
         SELECT *
@@ -55,7 +58,8 @@ WITH ended AS (
     USING waiting
     WHERE queue.account_id = waiting.account_id
       AND queue.delivery_id = waiting.delivery_id
-    RETURNING queue.account_id, queue.delivery_id, queue.worker_id
+    RETURNING queue.account_id, queue.delivery_id, queue.message_id,
+              queue.worker_id
 ), marked AS (
     UPDATE baton.delivery
     SET state = 'suppressed',
@@ -100,7 +104,8 @@ WITH ended AS (
 )
 SELECT EXISTS (SELECT FROM ended) AS was_changed,
        (SELECT count(*) FROM gone) AS dropped_count,
-       (SELECT count(pg_notify('baton_queue', 'cancel delivery ' || delivery_id))
+       (SELECT count(pg_notify('baton_queue', format('cancel delivery %s %s',
+                                                     delivery_id, message_id)))
         FROM gone
         WHERE worker_id IS NOT NULL) AS told_count,
        -- Workers know of each account whether it has any.

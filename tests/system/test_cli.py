@@ -405,7 +405,7 @@ def test_a_suppression_reaches_what_a_worker_has_in_hand(waiting):
         baton.connection.poll()
         return [notice.payload for notice in baton.connection.notifies]
     assert wait_until(told, "the workers to be told") == [
-        f"cancel delivery {delivery}"]
+        f"cancel delivery {delivery} {ids[0]}"]
 
 
 def test_a_suppression_of_a_group_leaves_the_others_alone(waiting):

@@ -460,6 +460,30 @@ def test_u3_one_click(links, relay, form):
     assert len(events) == 1
 
 
+def test_what_waits_is_given_up_but_for_what_goes_to_anybody(links, relay, web):
+    address = "waits@rcpt.example"
+
+    def submit_later(*fields):
+        lines = ["From: a@sender.example", f"To: {address}",
+                 "Subject: Late {News}", "X-Baton-Send-At: in 2 h", *fields]
+        return relay.submit(("\r\n".join(lines) + "\r\n\r\nHello\r\n").encode(),
+                            [address])
+
+    usual = submit_later()
+    bypassing = submit_later("X-Baton-Bypass-Suppression: on")
+    report = submit_later()
+    relay.sql("UPDATE baton.message SET policy = policy || '{\"notice\": true}'"
+              " WHERE message_id = %s", report)
+    answer = web.ask(links.unsubscribe(address), "POST",
+                     fields={"Content-Type": FORM}, body=ONE_CLICK)
+    assert answer.status == 200
+    states = {row["message_id"]: row["state"] for row in relay.sql(
+        "SELECT message_id, state FROM baton.delivery WHERE recipient = %s",
+        address)}
+    assert states == {usual: "suppressed", bypassing: "queued", report: "queued"}
+    relay.cli("queue", "cancel", "--domain", "rcpt.example")
+
+
 def test_r7_the_page_unsubscribes_and_takes_it_back(links, web):
     address = "r7@rcpt.example"
     path = links.unsubscribe(address)

@@ -345,8 +345,8 @@ static void what_is_queued_for_the_group_is_given_up(void **state)
     struct subscription_change wish = make_wish(group, 0);
     assert_true(change(f, subscription_end, &wish));
     run_until(f, has_command, f);
-    snprintf(expected, sizeof(expected), "cancel delivery %" PRId64,
-             leased.delivery.delivery_id);
+    snprintf(expected, sizeof(expected), "cancel delivery %" PRId64 " %" PRId64,
+             leased.delivery.delivery_id, leased.message.message_id);
     assert_string_equal(f->command, expected);
     assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.queue"), 2);
     assert_int_equal(sql_number(f,
