@@ -37,6 +37,9 @@
 
 #define DIRECTORY_POLL_MILLISECONDS 30000
 #define DIRECTORY_RETRY_MILLISECONDS 1000
+/* While one change follows the other: a load in so long, after so many. */
+#define DIRECTORY_PACE_MILLISECONDS 1000
+#define DIRECTORY_LOADS_AT_ONCE 10
 #define GAUGES_MILLISECONDS 1000
 #define MEASURE_MILLISECONDS 10000
 #define MAINTAIN_MILLISECONDS (15 * 60 * 1000)
@@ -80,6 +83,7 @@ struct worker {
     struct timer door_timer; /* opens the listeners whatever is missing */
     size_t crowd; /* how many workers were alive when last heard of */
     bool is_loading_directory;
+    int64_t directory_paid_monotonic; /* each load adds its pace */
     bool is_directory_stale; /* changed while it was being loaded */
     bool has_number; /* had a lease once, whatever became of it */
     bool is_draining;
@@ -236,6 +240,7 @@ static void tell_http(struct worker *worker)
 }
 
 static void load_directory(struct worker *worker);
+static void load_directory_soon(struct worker *worker);
 
 static void on_directory_timer(void *owner)
 {
@@ -251,6 +256,7 @@ static void on_directory_loaded(void *owner, enum database_result result,
     worker->is_loading_directory = false;
     if (result == DATABASE_DONE) {
         struct directory *old = worker->directory;
+        log_debug(NULL, "the directory was loaded", "");
         worker->directory = directory;
         take_keys(worker->keys, directory);
         intake_set_directory(worker->intake, directory);
@@ -265,7 +271,7 @@ static void on_directory_loaded(void *owner, enum database_result result,
         wait = DIRECTORY_RETRY_MILLISECONDS;
     }
     if (worker->is_directory_stale) {
-        load_directory(worker);
+        load_directory_soon(worker);
         return;
     }
     timer_start(&worker->directory_timer, worker->loop, wait * clock_rate(),
@@ -278,9 +284,29 @@ static void load_directory(struct worker *worker)
         worker->is_directory_stale = true;
         return;
     }
+    int64_t now = clock_monotonic();
+    int64_t paid = worker->directory_paid_monotonic;
+    worker->directory_paid_monotonic =
+        (paid > now ? paid : now) +
+        DIRECTORY_PACE_MILLISECONDS * clock_rate() * CLOCK_MILLISECOND;
     worker->is_directory_stale = false;
     worker->is_loading_directory = true;
     directory_load(worker->database, on_directory_loaded, worker);
+}
+
+/* At once, but not again and again while one change follows the other. */
+static void load_directory_soon(struct worker *worker)
+{
+    int64_t ahead = worker->directory_paid_monotonic - clock_monotonic();
+    int64_t wait = ahead / CLOCK_MILLISECOND - DIRECTORY_PACE_MILLISECONDS *
+                                                   DIRECTORY_LOADS_AT_ONCE *
+                                                   clock_rate();
+    if (worker->is_loading_directory || wait <= 0) {
+        load_directory(worker);
+        return;
+    }
+    timer_start(&worker->directory_timer, worker->loop, wait,
+                on_directory_timer, worker);
 }
 
 /* -- database -- */
@@ -303,7 +329,7 @@ static void on_database_down(void *owner, const struct error *error)
 
 static void on_directory_changed(void *owner)
 {
-    load_directory(owner);
+    load_directory_soon(owner);
 }
 
 static void on_queue_command(void *owner, struct text command)

@@ -5,6 +5,7 @@ at acceptance; groups, idempotency keys, suppressions, the emergency switch."""
 import email
 import re
 import threading
+import time
 import urllib.request
 
 import psycopg2
@@ -423,3 +424,21 @@ def test_p6_p7_who_objects_is_not_tracked_also_backwards(relay, sink):
     visit(pixel)
     assert relay.value("SELECT count(*) FROM baton.event"
                        " WHERE kind = 'opened'") == 1
+
+
+# The directory
+
+def test_many_changes_are_few_loads(make_baton):
+    relay = make_baton(settings={"server": {"workers": "1"}})
+
+    def loads():
+        return relay.log().count('event="the directory was loaded"')
+
+    before, begun = loads(), time.monotonic()
+    for _ in range(400):
+        relay.sql("NOTIFY baton_directory")
+    seen = loads() - before
+    assert 1 <= seen <= 12 + (time.monotonic() - begun), seen
+    seen = loads()
+    relay.sql("NOTIFY baton_directory")
+    wait_until(lambda: loads() > seen, "the last change")
