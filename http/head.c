@@ -109,6 +109,16 @@ static enum head_verdict judge_body(const struct head *head,
     return length > HEAD_BODY_MAX ? HEAD_TOO_LARGE : HEAD_TAKEN;
 }
 
+/* Of a list: what the proxy next to us said. */
+static struct text last_item(struct text list)
+{
+    size_t from = list.length;
+    while (from > 0 && list.data[from - 1] != ',') {
+        from--;
+    }
+    return text_trim(text_slice(list, from, list.length));
+}
+
 static bool read_host(struct http_request *request, const struct head *head,
                       struct text authority, const char *version)
 {
@@ -122,7 +132,7 @@ static bool read_host(struct http_request *request, const struct head *head,
         host = authority; /* RFC 9112, 3.2.2 */
     }
     if (request->is_from_proxy && head->counts[FIELD_FORWARDED_HOST] > 0) {
-        host = head->values[FIELD_FORWARDED_HOST];
+        host = last_item(head->values[FIELD_FORWARDED_HOST]);
     }
     /* An empty Host is lawful, and no host of ours. */
     return host.length == 0 || target_host(host, request->host);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/hit.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "core/log.h"
 #include "core/memory.h"
 #include "http/http_metrics.h"
 #include "sql/hits.h"
@@ -62,7 +64,12 @@ static void on_stored(void *owner, enum database_result result,
                       const struct error *error)
 {
     struct hit *hit = owner;
-    (void)error;
+    if (result == DATABASE_FAILED) {
+        log_warning(NULL, "a hit could not be stored",
+                    "account=%" PRId64 " delivery=%" PRId64 " reason=\"%s\"",
+                    hit->fact.account_id, hit->fact.delivery_id,
+                    log_quote(text_of(error != NULL ? error->text : "")));
+    }
     metric_add(&http_metrics[result == DATABASE_DONE ? METRIC_HITS_STORED
                                                      : METRIC_HITS_DROPPED],
                1);

@@ -17,6 +17,7 @@
 #include "core/encoding.h"
 #include "core/id.h"
 #include "core/log.h"
+#include "core/map.h"
 #include "core/memory.h"
 #include "relay/admission.h"
 #include "relay/authenticator.h"
@@ -38,6 +39,7 @@ struct intake {
     struct sender_domains *sender_domains;
     struct quota *quota;
     struct list submissions; /* being stored */
+    struct map *keys; /* submissions by account and idempotency key */
 };
 
 /* One session, as we see it. */
@@ -211,7 +213,8 @@ static void on_rejection_stored(void *owner, enum database_result result,
 
 static void record_rejection(const struct intake_client *client,
                              const struct smtp_transaction *transaction,
-                             const char *kind, const struct smtp_reply *reply)
+                             int64_t group_id, const char *kind,
+                             const struct smtp_reply *reply)
 {
     struct arena *arena = arena_create();
     struct rejection *rejection = arena_alloc(arena, sizeof(*rejection));
@@ -227,6 +230,7 @@ static void record_rejection(const struct intake_client *client,
         .event_id = id_make(),
         .occurred_at = clock_now(),
         .kind = "rejected",
+        .group_id = group_id,
         .quantity = (int32_t)transaction->recipient_count,
         .detail = json != NULL ? arena_copy_string(arena, json) : "{}",
     };
@@ -242,11 +246,12 @@ static void record_rejection(const struct intake_client *client,
                 &rejection->event, on_rejection_stored, rejection);
 }
 
+/* group_id 0: none, or not known yet. */
 static void refuse(struct intake_client *client,
-                   const struct smtp_transaction *transaction, const char *kind,
-                   const struct smtp_reply *reply)
+                   const struct smtp_transaction *transaction, int64_t group_id,
+                   const char *kind, const struct smtp_reply *reply)
 {
-    record_rejection(client, transaction, kind, reply);
+    record_rejection(client, transaction, group_id, kind, reply);
     smtp_server_finish(client->session, reply);
 }
 
@@ -522,6 +527,50 @@ static void fill_row(struct submission *submission,
     };
 }
 
+/* Two of one key in one transaction would undo it for all who are in it. */
+static struct text key_name(int64_t account_id, const char *key,
+                            struct buffer *out_name)
+{
+    buffer_printf(out_name, "%" PRId64 " %s", account_id, key);
+    return buffer_text(out_name);
+}
+
+static void note_key(struct submission *submission, bool is_stored)
+{
+    const struct new_message *row = &submission->row_values;
+    struct map *keys = submission->intake->keys;
+    struct buffer name = { 0 };
+    if (row->idempotency_key == NULL) {
+        return;
+    }
+    struct text key = key_name(row->account_id, row->idempotency_key, &name);
+    if (is_stored) {
+        map_remove(keys, key);
+    } else {
+        map_set(keys, key, submission);
+    }
+    buffer_free(&name);
+}
+
+static bool is_key_in_flight(const struct candidate *candidate)
+{
+    const struct intake_client *client = candidate->client;
+    const char *key = candidate->composed.control.idempotency_key;
+    struct buffer name = { 0 };
+    bool is_known = key != NULL &&
+                    map_get(client->intake->keys,
+                            key_name(client->account_id, key, &name)) != NULL;
+    buffer_free(&name);
+    return is_known;
+}
+
+static void refuse_for_now(struct smtp_reply *out_reply)
+{
+    smtp_reply_set(out_reply, 451, "4.3.0",
+                   "Idempotency-Key: another message was stored under this key "
+                   "just now: try again to hear its id");
+}
+
 static void answer(struct submission *submission, enum database_result result)
 {
     struct intake_client *client = submission->client;
@@ -539,9 +588,7 @@ static void answer(struct submission *submission, enum database_result result)
                        "The message could not be stored in time: try again "
                        "later");
     } else if (submission->row_values.idempotency_key != NULL) {
-        smtp_reply_set(&reply, 451, "4.3.0",
-                       "Idempotency-Key: another message was stored under "
-                       "this key just now: try again to hear its id");
+        refuse_for_now(&reply);
     } else {
         smtp_reply_set(&reply, 554, "5.3.0",
                        "The message cannot be stored; its data were refused");
@@ -556,10 +603,11 @@ static void on_stored(void *owner, enum database_result result,
     struct intake *intake = submission->intake;
     struct held_message *message = submission->message;
     list_remove(&submission->link);
+    note_key(submission, true);
     if (result == DATABASE_DONE) {
-        drop_refused(message);
         quota_count(intake->quota, message->account_id,
                     message->deliveries.count);
+        drop_refused(message);
         metric_add(&relay_metrics[METRIC_ACCEPTED], 1);
         metric_add(&relay_metrics[METRIC_ACCEPTED_BYTES], message->size_bytes);
         scheduler_note_fresh(intake->options.scheduler,
@@ -615,6 +663,7 @@ static void store(struct candidate *candidate,
     submission->given_monotonic = clock_monotonic();
     client->submission = submission;
     list_append(&intake->submissions, &submission->link);
+    note_key(submission, false);
     message_store(intake->options.database, &submission->row,
                   &submission->row_values, on_stored, submission);
 }
@@ -662,7 +711,8 @@ static void answer_repetition(struct candidate *candidate,
                    "Idempotency-Key: another message was accepted under this "
                    "key within 24 hours, as %" PRId64,
                    admission->earlier_message_id);
-    refuse(client, candidate->transaction, "policy", &reply);
+    refuse(client, candidate->transaction, admission->group_id, "policy",
+           &reply);
 }
 
 /* The first of those that are suppressed, with the evidence. */
@@ -671,7 +721,8 @@ static void refuse_suppressed(struct candidate *candidate,
 {
     struct smtp_reply reply;
     smtp_reply_set(&reply, 550, "5.7.1", "%s", admission->refusals[0]);
-    refuse(candidate->client, candidate->transaction, "suppression", &reply);
+    refuse(candidate->client, candidate->transaction, admission->group_id,
+           "suppression", &reply);
 }
 
 static void on_admission(void *owner, const struct admission *admission)
@@ -691,6 +742,9 @@ static void on_admission(void *owner, const struct admission *admission)
         smtp_server_finish(client->session, &reply);
     } else if (admission->earlier_message_id != 0) {
         answer_repetition(candidate, admission);
+    } else if (is_key_in_flight(candidate)) {
+        refuse_for_now(&reply);
+        smtp_server_finish(client->session, &reply);
     } else if (admission->refusal_count ==
                    candidate->transaction->recipient_count &&
                !account->accepts_refused) {
@@ -784,7 +838,7 @@ static void on_sender_domain(void *owner, bool accepts_mail)
         smtp_reply_set(&reply, 550, "5.7.27",
                        "The sender's domain accepts no mail (null MX): nobody "
                        "could answer");
-        refuse(client, candidate->transaction, "policy", &reply);
+        refuse(client, candidate->transaction, 0, "policy", &reply);
         return;
     }
     policy_check_relaying(account, &client->facts->peer, &reply);
@@ -836,14 +890,14 @@ static bool inspect(struct intake_client *client,
                          &refusal)) {
         smtp_reply_set(&reply, refusal.code, refusal.enhanced, "%s",
                        refusal.reason.text);
-        refuse(client, transaction, "parse", &reply);
+        refuse(client, transaction, 0, "parse", &reply);
         return false;
     }
     policy_check_header_addresses(client->intake->directory, account,
                                   candidate->composed.from_addresses,
                                   candidate->composed.from_count, &reply);
     if (reply.code != 0) {
-        refuse(client, transaction, "policy", &reply);
+        refuse(client, transaction, 0, "policy", &reply);
         return false;
     }
     return true;
@@ -894,6 +948,7 @@ struct intake *intake_create(const struct intake_options *options)
     intake->sender_domains =
         sender_domains_create(options->loop, options->resolver);
     intake->quota = quota_create();
+    intake->keys = map_create();
     return intake;
 }
 
@@ -910,6 +965,7 @@ void intake_free(struct intake **intake)
         authenticator_free(&(*intake)->authenticator);
         sender_domains_free(&(*intake)->sender_domains);
         quota_free(&(*intake)->quota);
+        map_free(&(*intake)->keys);
         memory_free(*intake);
         *intake = NULL;
     }

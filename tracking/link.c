@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "tracking/token.h"
 
 /* --- the target --- */
 
@@ -370,6 +371,7 @@ void link_add_analytics(struct text target, const struct policy *policy,
         buffer_append_text(out_target, target);
         return;
     }
+    size_t begin = out_target->length;
     bool has_query = parts.query_from < parts.fragment_from;
     struct text query = { "", 0 };
     if (has_query) {
@@ -392,6 +394,10 @@ void link_add_analytics(struct text target, const struct policy *policy,
     buffer_append_text(out_target,
                        text_slice(target, parts.fragment_from, target.length));
     buffer_free(&added);
+    if (out_target->length - begin > TOKEN_TARGET_BYTES_MAX) {
+        out_target->length = begin;
+        buffer_append_text(out_target, target);
+    }
 }
 
 bool link_analytics_is_personal(const struct policy *policy)

@@ -25,7 +25,8 @@ bool link_is_on(struct text target, const char *tracking_url);
 bool link_is_sensitive(struct text target, const struct policy *policy);
 
 /* H8: utm_… for the policy's domains, before "#", never twice. `recipient`
- * fills in %%EmailAddress%%. Appends the target, changed or not. */
+ * fills in %%EmailAddress%%. Appends the target, changed or not: not when it
+ * would be too long for a token (TOKEN_TARGET_BYTES_MAX). */
 void link_add_analytics(struct text target, const struct policy *policy,
                         const char *recipient, struct buffer *out_target);
 /* Does the result depend on the recipient? */

@@ -12,7 +12,6 @@
     "\" width=\"1\" height=\"1\" alt=\"\" style=\"border:0;width:1px;" \
     "height:1px;display:block\">"
 /* What analytics may add for a recipient to a target. */
-#define PERSONAL_BYTES_MAX 8192
 
 static bool can_report(const struct compose_source *source)
 {
@@ -227,9 +226,7 @@ static const char *find_obstacle(struct rewriter *rewriter,
         map_get(rewriter->opted_out, target)) {
         return "it is opted out in the HTML part";
     }
-    size_t bytes_max = (TOKEN_CHARACTERS_MAX - TOKEN_HEAD_CHARACTERS) / 4 * 3 -
-                       (rewriter->is_personal ? PERSONAL_BYTES_MAX : 0);
-    if (target.length > bytes_max) {
+    if (target.length > TOKEN_TARGET_BYTES_MAX) {
         return "it is too long";
     }
     return rewriter->link_count == REWRITE_LINKS_MAX

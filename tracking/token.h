@@ -27,6 +27,8 @@
 /* Longer ones are not read: links whose token would be are left as they are.
  * Token, target and the client's fields have 32 KB in http/. */
 #define TOKEN_CHARACTERS_MAX (16 * 1024)
+#define TOKEN_TARGET_BYTES_MAX \
+    ((TOKEN_CHARACTERS_MAX - TOKEN_HEAD_CHARACTERS) / 4 * 3)
 
 enum token_kind {
     TOKEN_CLICK = 'c',

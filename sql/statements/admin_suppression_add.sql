@@ -11,5 +11,5 @@ VALUES ($1::bigint, lower($2::text), $3::bigint, $4::text, $5::text,
         now() + $6::bigint * interval '1 second')
 ON CONFLICT (account_id, address, group_id) DO UPDATE
 SET reason = EXCLUDED.reason, evidence = EXCLUDED.evidence,
-    expires_at = EXCLUDED.expires_at
+    expires_at = EXCLUDED.expires_at, created_at = now(), delivery_id = NULL
 RETURNING xmax = 0 AS is_new;
