@@ -202,13 +202,44 @@ static void fetch_sha256(void)
     check(fetched_sha256 != NULL);
 }
 
-void sha256(struct text bytes, uint8_t out_digest[SHA256_SIZE])
+static const EVP_MD *get_sha256(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, fetch_sha256);
+    return fetched_sha256;
+}
+
+void sha256(struct text bytes, uint8_t out_digest[SHA256_SIZE])
+{
     int is_done = EVP_Digest(bytes.data, bytes.length, out_digest, NULL,
-                             fetched_sha256, NULL);
+                             get_sha256(), NULL);
     check(is_done == 1);
+}
+
+struct digest {
+    EVP_MD_CTX *context;
+};
+
+struct digest *digest_begin(void)
+{
+    struct digest *digest = memory_alloc(sizeof(*digest));
+    digest->context = EVP_MD_CTX_new();
+    check(digest->context != NULL);
+    check(EVP_DigestInit_ex2(digest->context, get_sha256(), NULL) == 1);
+    return digest;
+}
+
+void digest_add(struct digest *digest, struct text bytes)
+{
+    check(EVP_DigestUpdate(digest->context, bytes.data, bytes.length) == 1);
+}
+
+void digest_end(struct digest **digest, uint8_t out_digest[SHA256_SIZE])
+{
+    check(EVP_DigestFinal_ex((*digest)->context, out_digest, NULL) == 1);
+    EVP_MD_CTX_free((*digest)->context);
+    memory_free(*digest);
+    *digest = NULL;
 }
 
 void random_bytes(void *out_bytes, size_t length)

@@ -22,6 +22,11 @@ void json_append_string(struct buffer *buffer, struct text bytes);
 
 #define SHA256_SIZE 32
 void sha256(struct text bytes, uint8_t out_digest[SHA256_SIZE]);
+/* The same piece by piece; the end frees the digest. */
+struct digest;
+struct digest *digest_begin(void);
+void digest_add(struct digest *digest, struct text bytes);
+void digest_end(struct digest **digest, uint8_t out_digest[SHA256_SIZE]);
 /* Random bytes fit for secrets. */
 void random_bytes(void *out_bytes, size_t length);
 /* Takes the same time wherever the bytes differ. */

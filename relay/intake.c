@@ -6,6 +6,7 @@
  * meanwhile: the row is withdrawn.
  */
 #include "relay/intake.h"
+#include "relay/content_digest.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -670,30 +671,6 @@ static void store(struct candidate *candidate,
 
 /* -- before it is stored -- */
 
-/* Date and Message-ID are new when a library sends the same again. */
-static void digest_content(struct candidate *candidate)
-{
-    const struct smtp_transaction *transaction = candidate->transaction;
-    struct buffer content = { 0 };
-    struct text rest = buffer_text(&transaction->data);
-    struct header_field field;
-    buffer_append_string(&content, transaction->sender);
-    for (size_t i = 0; i < transaction->recipient_count; i++) {
-        buffer_append_byte(&content, '\0');
-        buffer_append_string(&content, transaction->recipients[i].address);
-    }
-    buffer_append_byte(&content, '\0');
-    while (header_next(&rest, &field)) {
-        if (!text_is_ignoring_case(field.name, "Date") &&
-            !text_is_ignoring_case(field.name, "Message-ID")) {
-            buffer_append_text(&content, field.whole);
-        }
-    }
-    buffer_append_text(&content, rest);
-    sha256(buffer_text(&content), candidate->content);
-    buffer_free(&content);
-}
-
 static void answer_repetition(struct candidate *candidate,
                               const struct admission *admission)
 {
@@ -814,7 +791,9 @@ static void ask_admission(struct candidate *candidate,
     };
     client->candidate = candidate;
     if (control->idempotency_key != NULL) {
-        digest_content(candidate);
+        content_digest(transaction->sender, request.recipients,
+                       transaction->recipient_count,
+                       buffer_text(&transaction->data), candidate->content);
     }
     if (admission_is_free(&request)) {
         struct admission admission = { .result = DATABASE_DONE,
