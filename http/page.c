@@ -35,9 +35,9 @@ static const struct {
     const char *field;
     const char *button;
 } states[] = {
-    [PAGE_SUBSCRIBED] = { "Unsubscribe", "You get ",
-                          ". Press the button to get no more of them.",
-                          "unsubscribe", "Unsubscribe" },
+    /* Whether they come at all is not said: something else may keep them. */
+    [PAGE_SUBSCRIBED] = { "Unsubscribe", "Press the button to get no more ",
+                          ".", "unsubscribe", "Unsubscribe" },
     [PAGE_UNSUBSCRIBED] = { "You are unsubscribed", "You do not get ",
                             " any more. You can have them again.",
                             "resubscribe", "Resubscribe" },
@@ -45,7 +45,9 @@ static const struct {
                                  " any more. If that was a mistake, take it "
                                  "back.",
                                  "resubscribe", "Resubscribe" },
-    [PAGE_JUST_RESUBSCRIBED] = { "You are subscribed again", "You get ",
+    [PAGE_JUST_RESUBSCRIBED] = { "You are subscribed again",
+                                 "Your unsubscribe was taken back: you can "
+                                 "get ",
                                  " again.", "unsubscribe", "Unsubscribe" },
 };
 
@@ -69,7 +71,9 @@ static void append_escaped(struct buffer *html, const char *text)
 static void append_subject(struct buffer *html, const char *account_name,
                            const char *group_name)
 {
-    buffer_append_string(html, "messages from <strong>");
+    buffer_append_string(html, group_name != NULL
+                                   ? "messages from <strong>"
+                                   : "messages of this kind from <strong>");
     append_escaped(html, account_name);
     buffer_append_string(html, "</strong>");
     if (group_name != NULL) {

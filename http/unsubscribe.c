@@ -104,6 +104,7 @@ static void on_found(void *owner, enum database_result result,
     task->result = result;
     for (size_t i = 0; i < count; i++) {
         task->is_unsubscribed |=
+            suppressions[i].group_name != NULL &&
             strcmp(suppressions[i].reason, "unsubscribe") == 0;
     }
     http_request_wake(task->request);
@@ -177,6 +178,10 @@ enum http_verdict unsubscribe_start(struct http_request *request)
     struct http_service *service = request->service;
     struct token token;
     if (!track_read_token(request, TOKEN_UNSUBSCRIBE, &token)) {
+        return HTTP_ANSWERED;
+    }
+    if (directory_account_by_id(service->directory, token.account_id) == NULL) {
+        answer_page(&request->answer, service->answers, PAGE_NOT_FOUND);
         return HTTP_ANSWERED;
     }
     bool is_up = database_is_up(service->database);

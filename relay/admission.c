@@ -104,12 +104,14 @@ static const char *describe(const struct suppression *suppression,
     char at[CLOCK_TEXT_SIZE];
     clock_iso8601(suppression->created_at, at);
     at[sizeof("2026-11-02") - 1] = '\0';
-    bool has_group =
-        suppression->group_name != NULL && suppression->group_name[0] != '\0';
+    const char *group = suppression->group_name;
+    const char *where = "";
+    if (group != NULL) {
+        where = group[0] != '\0' ? " in the group " : " without a group";
+    }
     return arena_printf(
         arena, "%s is suppressed%s%s: %s on %s%s%s%s", suppression->address,
-        has_group ? " in the group " : "",
-        has_group ? suppression->group_name : "", suppression->reason, at,
+        where, group != NULL ? group : "", suppression->reason, at,
         suppression->evidence[0] != '\0' ? " (" : "", suppression->evidence,
         suppression->evidence[0] != '\0' ? ")" : "");
 }
@@ -124,9 +126,11 @@ static void note_suppression(struct admission_check *check,
             arena_alloc(request->arena, request->recipient_count *
                                             sizeof(*admission->refusals));
     }
-    admission->refusals[suppression->place] =
-        describe(suppression, request->arena);
-    admission->refusal_count++;
+    if (admission->refusals[suppression->place] == NULL) {
+        admission->refusals[suppression->place] =
+            describe(suppression, request->arena);
+        admission->refusal_count++;
+    }
 }
 
 static void on_suppressions(void *owner, enum database_result result,

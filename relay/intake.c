@@ -233,6 +233,10 @@ static void record_rejection(const struct intake_client *client,
         .kind = "rejected",
         .group_id = group_id,
         .quantity = (int32_t)transaction->recipient_count,
+        .recipient =
+            transaction->recipient_count == 1
+                ? arena_copy_string(arena, transaction->recipients[0].address)
+                : NULL,
         .detail = json != NULL ? arena_copy_string(arena, json) : "{}",
     };
     memory_free(json); /* jansson allocates with malloc */

@@ -1,5 +1,7 @@
 -- End a subscription: suppress the address for the group, and give up what of
--- the group is queued for it. Nothing happens when it was so already.
+-- the group is queued for it. Nothing happens when it was so already. What else
+-- suppressed it for the group stands in the evidence: an operator who takes that
+-- back does not take the recipient's wish back.
 --
 -- Queue rows are locked before deliveries, as everywhere. Whoever has one of
 -- them in hand is told to drop it; its row is not there any more, so that what
@@ -26,11 +28,15 @@ WITH ended AS (
             nullif($3::bigint, 0), $5::timestamptz)
     ON CONFLICT (account_id, address, group_id) DO UPDATE
     SET reason = EXCLUDED.reason,
-        evidence = EXCLUDED.evidence,
+        evidence = EXCLUDED.evidence
+            || CASE WHEN suppression.expires_at <= $5::timestamptz THEN ''
+               ELSE format('; before: %s%s', suppression.reason,
+                           ' (' || nullif(suppression.evidence, '') || ')') END,
         delivery_id = EXCLUDED.delivery_id,
         created_at = EXCLUDED.created_at,
         expires_at = NULL
-    WHERE suppression.expires_at <= $5::timestamptz
+    WHERE suppression.reason <> 'unsubscribe'
+       OR suppression.expires_at IS NOT NULL
     RETURNING account_id, address, group_id, evidence
 ), waiting AS MATERIALIZED (
     SELECT queue.account_id, queue.delivery_id

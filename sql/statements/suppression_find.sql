@@ -21,6 +21,5 @@ CROSS JOIN LATERAL (
       AND suppression.address = lower(wanted.address)
       AND (suppression.group_id IS NULL OR suppression.group_id = $2::bigint)
       AND (suppression.expires_at IS NULL OR suppression.expires_at > now())
-    ORDER BY suppression.group_id NULLS FIRST
-    LIMIT 1) AS s
-ORDER BY wanted.place;
+) AS s
+ORDER BY wanted.place, s.group_id NULLS FIRST;

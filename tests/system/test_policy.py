@@ -339,6 +339,11 @@ def test_u5_u6_a_suppressed_recipient_is_refused_with_the_evidence(relay, sink):
     assert reply.enhanced == "5.7.1"
     for word in ("b@rcpt.example", "suppressed", "News", "manual", "told us so"):
         assert word in reply.text, reply
+    row, = wait_until(lambda: relay.sql(
+        "SELECT e.recipient, g.name FROM baton.event e JOIN baton.message_group g"
+        " USING (account_id, group_id) WHERE e.kind = 'rejected' LIMIT 1"),
+        "the refusal to be recorded")
+    assert row == {"recipient": "b@rcpt.example", "name": "News"}
     assert is_click_tracked(send(relay, sink, html("x {Receipts}")))
     copy = send(relay, sink, html("x {News}", ["X-Baton-Bypass-Suppression: on"]))
     assert is_click_tracked(copy)

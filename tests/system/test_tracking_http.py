@@ -372,7 +372,9 @@ def test_r6_behind_a_proxy(make_baton):
         assert [hit["client_address"] for hit in links.hits()] == \
             ["203.0.113.9"] * 4
         for host, status in (("links.demo.example", 302),
-                             ("links.other.example", 404)):
+                             ("links.other.example", 404),
+                             ("links.other.example, links.demo.example", 302),
+                             ("links.demo.example,links.other.example", 404)):
             assert web.ask(links.click(), host="127.0.0.1", fields={
                 "X-Forwarded-Host": host}).status == status
         # The TLS front asks before it gets a certificate.
@@ -504,6 +506,44 @@ def test_r7_the_page_unsubscribes_and_takes_it_back(links, web):
     assert links.suppressions(address) == []
     assert len(links.hits("unsubscribed")) == 1
     assert len(links.hits("resubscribed")) == 1
+
+
+@pytest.mark.parametrize("expires", [(), ("--expires", "90 d")],
+                         ids=["for_good", "for_a_while"])
+def test_an_unsubscribe_outlives_what_an_operator_said(links, relay, web,
+                                                       expires):
+    address = f"operator{len(expires)}@rcpt.example"
+    path = links.unsubscribe(address)
+    relay.cli("suppression", "add", USER, address, "--group", "News",
+              "--evidence", "by phone", *expires)
+    assert web.ask(path, "POST", body=ONE_CLICK).status == 200
+    row, = links.suppressions(address)
+    assert (row["reason"], row["expires_at"]) == ("unsubscribe", None)
+    assert row["evidence"].endswith("; before: manual (by phone)")
+    assert b'name="resubscribe"' in web.ask(path).body
+    assert len(links.hits("unsubscribed")) == 1
+
+
+def test_an_unsubscribe_shows_though_the_account_suppresses_too(links, relay,
+                                                                web):
+    address = "both@rcpt.example"
+    path = links.unsubscribe(address)
+    assert web.ask(path, "POST", body=ONE_CLICK).status == 200
+    relay.cli("suppression", "add", USER, address)
+    assert b'name="resubscribe"' in web.ask(path).body
+    other = links.unsubscribe(address, "Receipts")
+    assert b'name="unsubscribe"' in web.ask(other).body
+
+
+def test_links_of_an_account_that_is_gone(relay, web):
+    account = add_account(relay.sql, "short-lived", PASSWORD)
+    path = "/u/" + Tokens(relay.sql).unsubscribe(account, 1, 0, "a@b.example")
+    relay.sql("NOTIFY baton_directory")
+    wait_until(lambda: web.ask(path).status == 200, "the account to be known")
+    relay.sql("DELETE FROM baton.account WHERE account_id = %s", account)
+    relay.sql("NOTIFY baton_directory")
+    wait_until(lambda: web.ask(path).status == 404, "it to be forgotten")
+    assert web.ask(path, "POST", body=ONE_CLICK).status == 404
 
 
 def test_u6_the_scope_is_the_group(links, web):

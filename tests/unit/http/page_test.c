@@ -45,6 +45,7 @@ static void the_button_is_the_way_back(void **state)
         assert_non_null(strstr(html.data, rows[i].field));
         assert_non_null(strstr(html.data, "<form method=\"post\">"));
         assert_non_null(strstr(html.data, "lang=\"en\""));
+        assert_non_null(strstr(html.data, "of this kind from"));
         assert_null(strstr(html.data, "of the kind"));
         assert_null(strstr(html.data, "http"));
         buffer_free(&html);
