@@ -55,6 +55,7 @@ struct batch {
     struct list flights;
     struct parameters parameters; /* of the slice being made */
     size_t row_count; /* not called back yet */
+    size_t bytes; /* of these */
     struct timer deadline_timer;
     struct timer retry_timer;
     struct timer gather_timer;
@@ -88,6 +89,7 @@ static void complete(struct batch_row *row, enum database_result result,
     list_remove(&row->link);
     row->batch = NULL;
     batch->row_count--;
+    batch->bytes -= row->size_bytes;
     metric_add(&sql_metrics[METRIC_ROWS_PENDING], -1);
     if (result == DATABASE_WITHDRAWN) {
         metric_add(&sql_metrics[METRIC_ROWS_WITHDRAWN], 1);
@@ -566,13 +568,14 @@ void batch_add(struct batch *batch, struct batch_row *row, const void *values,
             clock_monotonic() + sql_settings_now()->commit_timeout *
                                     clock_rate() * CLOCK_MILLISECOND;
     }
-    bool is_full = batch->kind->row_limit > 0 &&
-                   batch->row_count >= batch->kind->row_limit;
+    bool is_full = batch->kind->bytes_limit > 0 &&
+                   batch->bytes + size_bytes > batch->kind->bytes_limit;
     if (batch->waiting.count == 0) {
         batch->gathering_monotonic = clock_monotonic();
     }
     list_append(is_full ? &batch->refused : &batch->waiting, &row->link);
     batch->row_count++;
+    batch->bytes += size_bytes;
     metric_add(&sql_metrics[METRIC_ROWS_PENDING], 1);
     post_pump(batch);
 }

@@ -36,9 +36,9 @@ struct batch_kind {
     /* Rows that could not be stored within [database] commit_timeout are
      * reported DATABASE_UNAVAILABLE; else they are kept until they are. */
     bool has_deadline;
-    /* Rows that may wait; beyond it the answer is DATABASE_UNAVAILABLE. 0: the
-     * callers bound it. */
-    size_t row_limit;
+    /* Bytes of rows that may wait; beyond it the answer is
+     * DATABASE_UNAVAILABLE. 0: the callers bound it. */
+    size_t bytes_limit;
     /* Nobody waits for these rows: so long the first of them waits for others
      * that share its commit. 0: not at all. */
     int gather_milliseconds;

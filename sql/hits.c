@@ -4,9 +4,10 @@
 #include "core/memory.h"
 #include "sql/database_internal.h"
 
-#define HIT_WEIGHT 512
-/* What waits while PostgreSQL is away. */
-#define HITS_WAITING_MAX 100000
+/* Of memory, beside its URL, which may be there twice. */
+#define HIT_WEIGHT 1024
+/* What waits while PostgreSQL is away: about 100,000 usual ones. */
+#define HITS_WAITING_BYTES (128 * 1024 * 1024)
 
 static bool append_hit(struct parameters *p, const void *values,
                        size_t position)
@@ -49,7 +50,7 @@ const struct batch_kind hit_batch_kind = {
     .name = "hits",
     .statements = hit_statements,
     .statement_count = ARRAY_LENGTH(hit_statements),
-    .row_limit = HITS_WAITING_MAX,
+    .bytes_limit = HITS_WAITING_BYTES,
 };
 
 void hit_store(struct database *database, struct batch_row *row,
@@ -57,7 +58,8 @@ void hit_store(struct database *database, struct batch_row *row,
                void *owner)
 {
     batch_add(database->batches[BATCH_HITS], row, borrowed_hit,
-              HIT_WEIGHT + text_of(borrowed_hit->url).length, on_done, owner);
+              HIT_WEIGHT + 2 * text_of(borrowed_hit->url).length, on_done,
+              owner);
 }
 
 size_t hits_pending_count(const struct database *database)

@@ -31,9 +31,9 @@ struct new_hit {
     const char *machine_reason; /* NULL: a human, as far as one hit tells */
 };
 
-/* Store a hit. While PostgreSQL is away rows wait, at most so many; beyond it
- * the answer is DATABASE_UNAVAILABLE at once (a dropped hit). No deadline:
- * whoever answers a client in time keeps the row. */
+/* Store a hit. While PostgreSQL is away rows wait, 128 MB of them at most;
+ * beyond it the answer is DATABASE_UNAVAILABLE at once (a dropped hit). No
+ * deadline: whoever answers a client in time keeps the row. */
 void hit_store(struct database *database, struct batch_row *row,
                const struct new_hit *borrowed_hit, batch_done_fn *on_done,
                void *owner);

@@ -12,7 +12,7 @@
 
 #define RESULT_WEIGHT 512
 /* Events that wait while PostgreSQL is away: further ones are not taken. */
-#define EVENTS_WAITING_MAX 10000
+#define EVENTS_WAITING_BYTES (16 * 1024 * 1024)
 
 /* What was decided without trying may have no instant of its own. */
 static int64_t end_of(const struct delivery_result *result)
@@ -214,7 +214,7 @@ const struct batch_kind event_batch_kind = {
     .statements = event_statements,
     .statement_count = ARRAY_LENGTH(event_statements),
     .has_deadline = true,
-    .row_limit = EVENTS_WAITING_MAX,
+    .bytes_limit = EVENTS_WAITING_BYTES,
 };
 
 void event_store(struct database *database, struct batch_row *row,
@@ -222,5 +222,6 @@ void event_store(struct database *database, struct batch_row *row,
                  void *owner)
 {
     batch_add(database->batches[BATCH_EVENTS], row, borrowed_event,
-              RESULT_WEIGHT, on_done, owner);
+              RESULT_WEIGHT + text_of(borrowed_event->detail).length, on_done,
+              owner);
 }

@@ -8,7 +8,9 @@
 --   $6 notify smallint[]
 --   $7 original_recipient text[]
 --   $8 priority smallint[]
---   $9 due_at timestamptz[]   of those that nobody owns
+--   $9 due_at timestamptz[]   of those that nobody owns; well after they were
+--                             made: their sender wants it so, which is written
+--                             into why, and admin_queue_retry looks at it
 --   $10 worker_id bigint[]    NULL: nobody's
 --   $11 expires_at timestamptz[]
 --   $12 size_bytes bigint[]
@@ -44,6 +46,12 @@ INSERT INTO baton.queue (
     expires_at, attempt_count, size_bytes, why)
 SELECT account_id, delivery_id, message_id, domain, priority,
        CASE WHEN worker_id IS NULL THEN due_at END, worker_id, expires_at, 0,
-       size_bytes, 'new'
+       size_bytes,
+       CASE WHEN worker_id IS NULL
+                 AND due_at > baton.id_instant(delivery_id) + interval '1 s'
+            THEN 'its sender wants it sent at '
+                 || to_char(due_at AT TIME ZONE 'UTC',
+                            'YYYY-MM-DD HH24:MI:SS "UTC"')
+            ELSE 'new' END
 FROM given
 WHERE refusal IS NULL;
