@@ -230,14 +230,17 @@ static void an_event_stands_alone(void **state)
 
 static void result_waits_do_not_grow_without_bound(void **state)
 {
-    enum { COUNT = 10010 };
+    enum { COUNT = 1100 }; /* of 16 KB each */
+    static char detail[16 * 1024];
     struct fixture *f = *state;
+    memset(detail, ' ', sizeof(detail) - 1);
+    memcpy(detail, "{}", 2);
     struct outcome *outcomes = memory_alloc_array(COUNT, sizeof(*outcomes));
     struct new_event event = {
         .event_id = 1,
         .occurred_at = clock_now(),
         .kind = "rejected",
-        .detail = "{}",
+        .detail = detail,
     };
     connection_break(f->database->lines[CONNECTION_RESULT].connection, true);
     for (size_t i = 0; i < COUNT; i++) {
