@@ -139,16 +139,32 @@ static void print_options(FILE *out, const struct command_option *options,
     }
 }
 
-static void print_general_help(FILE *out, const struct command_list *list,
-                               const char *family)
+static bool has_family(const struct command_list *list, const char *word)
 {
-    fprintf(out, "usage: baton COMMAND [ARGUMENT]... [--OPTION]...\n\n");
+    for (size_t i = 0; i < list->count; i++) {
+        if (is_in_family(list->rows[i], word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void print_family(FILE *out, const struct command_list *list,
+                         const char *family)
+{
     for (size_t i = 0; i < list->count; i++) {
         const struct command *command = list->rows[i];
         if (family == NULL || is_in_family(command, family)) {
             print_row(out, command->name, command->arguments, command->help);
         }
     }
+}
+
+static void print_general_help(FILE *out, const struct command_list *list,
+                               const char *family)
+{
+    fprintf(out, "usage: baton COMMAND [ARGUMENT]... [--OPTION]...\n\n");
+    print_family(out, list, family);
     fprintf(out, "\nEverywhere:\n");
     print_options(out, global_options, ARRAY_LENGTH(global_options));
     fprintf(out, "\nbaton COMMAND --help tells a command's options.\n");
@@ -163,7 +179,8 @@ static const struct {
     { "group set", command_print_group_settings },
 };
 
-static void print_command_help(const struct command *command)
+static void print_command_help(const struct command_list *list,
+                               const struct command *command)
 {
     printf("usage: baton %s%s%s%s\n\n  %s\n", command->name,
            command->arguments[0] != '\0' ? " " : "", command->arguments,
@@ -176,6 +193,10 @@ static void print_command_help(const struct command *command)
         if (strcmp(command->name, topics[i].command) == 0) {
             topics[i].print();
         }
+    }
+    if (has_family(list, command->name)) {
+        printf("\nSee also:\n");
+        print_family(stdout, list, command->name);
     }
     printf("\nEverywhere:\n");
     print_options(stdout, global_options, ARRAY_LENGTH(global_options));
@@ -350,16 +371,48 @@ static int read_line(const struct command_list *list, struct parsed_line *line,
 
 /* -- the call -- */
 
-static int fill_call(struct command_call *call, const struct parsed_line *line,
-                     size_t name_words)
+/* "ACCOUNT" of "ACCOUNT [KEY VALUE]", counted from 0. */
+static struct text argument_name(const struct command *command, size_t wanted)
+{
+    struct text rest = text_of(command->arguments);
+    struct text word = { 0 };
+    for (size_t i = 0; i <= wanted && text_split(&rest, ' ', &word); i++) {
+    }
+    if (word.length > 0 && word.data[0] == '[') {
+        word = text_slice(word, 1, word.length);
+    }
+    if (word.length > 0 && word.data[word.length - 1] == ']') {
+        word.length--;
+    }
+    return word;
+}
+
+static int check_count(const struct command_list *list,
+                       const struct command_call *call,
+                       const struct parsed_line *line, size_t count)
+{
+    const struct command *command = call->command;
+    if (count < command->argument_minimum) {
+        struct text name = argument_name(command, count);
+        return command_misuse(call, "%.*s is missing", TEXT_ARGUMENTS(name));
+    }
+    if (count > 0 && command->argument_maximum == 0 &&
+        has_family(list, command->name)) {
+        return refuse_unknown(list, line); /* of two words, as queue reset */
+    }
+    return count > command->argument_maximum
+               ? command_misuse(call, "there are too many arguments")
+               : COMMAND_DONE;
+}
+
+static int fill_call(const struct command_list *list, struct command_call *call,
+                     const struct parsed_line *line, size_t name_words)
 {
     const struct command *command = call->command;
     size_t count = line->word_count - name_words;
-    if (count < command->argument_minimum ||
-        count > command->argument_maximum) {
-        return command_misuse(call, count < command->argument_minimum
-                                        ? "an argument is missing"
-                                        : "there are too many arguments");
+    int status = check_count(list, call, line, count);
+    if (status != COMMAND_DONE) {
+        return status;
     }
     call->argument_count = count;
     for (size_t i = 0; i < count; i++) {
@@ -455,15 +508,22 @@ static int explain(const struct command_list *list,
         print_general_help(is_wanted ? stdout : stderr, list, NULL);
         return is_wanted ? COMMAND_DONE : COMMAND_MISUSED;
     }
-    for (size_t i = 0; i < list->count; i++) {
-        if (is_in_family(list->rows[i], line->words[0]) &&
-            line->word_count == 1) {
-            print_general_help(is_wanted ? stdout : stderr, list,
-                               line->words[0]);
-            return is_wanted ? COMMAND_DONE : COMMAND_MISUSED;
-        }
+    if (line->word_count == 1 && has_family(list, line->words[0])) {
+        print_general_help(is_wanted ? stdout : stderr, list, line->words[0]);
+        return is_wanted ? COMMAND_DONE : COMMAND_MISUSED;
     }
     return refuse_unknown(list, line);
+}
+
+/* `help counters` is `counters --help`. */
+static void read_help(struct parsed_line *line)
+{
+    if (line->word_count > 1 && strcmp(line->words[0], "help") == 0) {
+        line->word_count--;
+        memmove(line->words, line->words + 1,
+                line->word_count * sizeof(line->words[0]));
+        line->global_values[OPTION_HELP] = "";
+    }
 }
 
 int command_main(int argc, char **argv, const struct command *extra,
@@ -480,6 +540,7 @@ int command_main(int argc, char **argv, const struct command *extra,
         printf("baton %s\n", BATON_VERSION);
         return COMMAND_DONE;
     }
+    read_help(&line);
     size_t name_words = 0;
     struct command_call call = {
         .command =
@@ -491,9 +552,9 @@ int command_main(int argc, char **argv, const struct command *extra,
         return explain(&list, &line);
     }
     if (line.global_values[OPTION_HELP] != NULL) {
-        print_command_help(call.command);
+        print_command_help(&list, call.command);
         return COMMAND_DONE;
     }
-    status = fill_call(&call, &line, name_words);
+    status = fill_call(&list, &call, &line, name_words);
     return status == COMMAND_DONE ? run_call(&call) : status;
 }

@@ -118,6 +118,8 @@ void output_columns(const struct command_call *call,
 void output_json(json_t *json);
 /* Each line of it, indented. */
 void output_lines(const char *text, const char *indent);
+/* The word for so many. */
+const char *output_noun(long long count, const char *one, const char *many);
 /* What was done: a sentence, or with --json the object (taken). */
 void output_done(const struct command_call *call, json_t *json,
                  const char *format, ...) __attribute__((format(printf, 3, 4)));

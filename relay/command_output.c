@@ -218,6 +218,11 @@ void output_table(const struct command_call *call,
     memory_free(names);
 }
 
+const char *output_noun(long long count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}
+
 void output_done(const struct command_call *call, json_t *json,
                  const char *format, ...)
 {

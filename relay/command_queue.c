@@ -120,16 +120,28 @@ static void make_name(const struct command_call *call,
 
 /* -- acting -- */
 
-/* A change of queue rows, told to the workers as `verb`. The count is -1 when
- * it failed (and that was said). */
-static long long change_queue(struct command_call *call, const char *statement,
-                              const char *const *parameters,
-                              size_t parameter_count, const char *verb,
-                              const struct queue_scope *scope)
+/* How many a change reached, and (of a retry) left for their time. */
+struct queue_change {
+    long long delivery_count;
+    long long later_count;
+};
+
+static long long read_count(const struct admin_table *table, const char *column)
+{
+    uint64_t count = 0;
+    check(text_to_uint64(text_of(admin_value(table, 0, column)), &count));
+    return (long long)count;
+}
+
+/* A change of queue rows, told to the workers as `verb`. False: it failed, and
+ * that was said. */
+static bool change_queue(struct command_call *call, const char *statement,
+                         const char *const *parameters, size_t parameter_count,
+                         const char *verb, const struct queue_scope *scope,
+                         struct queue_change *out_change)
 {
     struct buffer payload = { 0 };
     struct error error;
-    uint64_t count = 0;
     make_payload(verb, scope, &payload);
     struct admin_table *analyzed =
         admin_run(call->admin, "admin_queue_analyze", NULL, 0, &error);
@@ -140,50 +152,108 @@ static long long change_queue(struct command_call *call, const char *statement,
     buffer_free(&payload);
     if (table == NULL) {
         command_fail("%s", error.text);
-        return -1;
+        return false;
     }
-    check(text_to_uint64(text_of(admin_value(table, 0, "delivery_count")),
-                         &count));
+    out_change->delivery_count = read_count(table, "delivery_count");
+    out_change->later_count =
+        strcmp(verb, "retry") == 0 ? read_count(table, "later_count") : 0;
     admin_table_free(&table);
-    return (long long)count;
+    return true;
+}
+
+/* Nothing of a message waits: is there such a message at all? COMMAND_DONE, or
+ * the exit status after saying that there is none. */
+static int explain_message(struct command_call *call,
+                           const struct queue_scope *scope)
+{
+    const char *parameter = scope->value;
+    if (strcmp(scope->scope, "message") != 0) {
+        return COMMAND_DONE;
+    }
+    struct admin_table *table =
+        command_query(call, "admin_message_find", &parameter, 1);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    bool is_there = admin_row_count(table) > 0;
+    admin_table_free(&table);
+    return is_there ? COMMAND_DONE
+                    : command_fail("there is no message %s: it was never "
+                                   "accepted here, or its time of keeping "
+                                   "([retention] message) is over",
+                                   scope->value);
 }
 
 static int queue_cancel(struct command_call *call)
 {
     struct queue_scope scope;
+    struct queue_change change;
     int status = read_scope(call, &scope);
     if (status != COMMAND_DONE) {
         return status;
     }
     const char *parameters[] = { scope.scope, scope.value };
-    long long count = change_queue(call, "admin_queue_cancel", parameters, 2,
-                                   "cancel", &scope);
-    if (count < 0) {
+    if (!change_queue(call, "admin_queue_cancel", parameters, 2, "cancel",
+                      &scope, &change)) {
         return COMMAND_FAILED;
     }
-    output_done(call, json_pack("{sI}", "cancelled_count", (json_int_t)count),
-                "%lld deliveries cancelled; what was on the wire this moment "
-                "may still arrive",
-                count);
-    return COMMAND_DONE;
+    long long count = change.delivery_count;
+    if (count == 0) {
+        status = explain_message(call, &scope);
+    }
+    if (status == COMMAND_DONE) {
+        output_done(call, json_pack("{sI}", "cancelled_count", count),
+                    count == 0 ? "0 deliveries cancelled: nothing of that "
+                                 "waits"
+                               : "%lld %s cancelled; what was on the wire this "
+                                 "moment may still arrive",
+                    count, output_noun(count, "delivery", "deliveries"));
+    }
+    return status;
+}
+
+/* "3 deliveries are due at once; 2 wait for the time their sender wants" */
+static void say_retried(struct command_call *call, json_t *json,
+                        const char *before, const struct queue_change *change)
+{
+    struct buffer later = { 0 };
+    if (change->later_count > 0) {
+        buffer_printf(&later,
+                      "; %lld more %s for the time that %s sender wants",
+                      change->later_count,
+                      output_noun(change->later_count, "waits", "wait"),
+                      output_noun(change->later_count, "its", "their"));
+    }
+    output_done(
+        call, json, "%s%lld %s due at once%s", before, change->delivery_count,
+        output_noun(change->delivery_count, "delivery is", "deliveries are"),
+        later.data != NULL ? later.data : "");
+    buffer_free(&later);
 }
 
 static int queue_retry(struct command_call *call)
 {
     struct queue_scope scope;
+    struct queue_change change;
     int status = read_scope(call, &scope);
     if (status != COMMAND_DONE) {
         return status;
     }
     const char *parameters[] = { scope.scope, scope.value, "false" };
-    long long count =
-        change_queue(call, "admin_queue_retry", parameters, 3, "retry", &scope);
-    if (count < 0) {
+    if (!change_queue(call, "admin_queue_retry", parameters, 3, "retry", &scope,
+                      &change)) {
         return COMMAND_FAILED;
     }
-    output_done(call, json_pack("{sI}", "retried_count", (json_int_t)count),
-                "%lld deliveries are due at once", count);
-    return COMMAND_DONE;
+    if (change.delivery_count + change.later_count == 0) {
+        status = explain_message(call, &scope);
+    }
+    if (status == COMMAND_DONE) {
+        say_retried(call,
+                    json_pack("{sIsI}", "retried_count", change.delivery_count,
+                              "later_count", change.later_count),
+                    "", &change);
+    }
+    return status;
 }
 
 static int queue_suspend(struct command_call *call)
@@ -217,16 +287,17 @@ static int queue_suspend(struct command_call *call)
 static int retry_resumed(struct command_call *call,
                          const struct queue_scope *scope)
 {
+    struct queue_change change;
     const char *parameters[] = { scope->scope, scope->value, "true" };
-    long long count =
-        change_queue(call, "admin_queue_retry", parameters, 3, "retry", scope);
-    if (count < 0) {
+    if (!change_queue(call, "admin_queue_retry", parameters, 3, "retry", scope,
+                      &change)) {
         return COMMAND_FAILED;
     }
-    output_done(call,
-                json_pack("{sssssI}", "scope", scope->scope, "value",
-                          scope->value, "retried_count", (json_int_t)count),
-                "resumed; %lld deliveries are due at once", count);
+    say_retried(call,
+                json_pack("{sssssIsI}", "scope", scope->scope, "value",
+                          scope->value, "retried_count", change.delivery_count,
+                          "later_count", change.later_count),
+                "resumed; ", &change);
     return COMMAND_DONE;
 }
 
@@ -363,8 +434,9 @@ static const struct command_option queue_options[] = {
 const struct command queue_commands[] = {
     { "queue", "", "what waits, and why", 0, 0, queue_options, NEEDS_SCHEMA,
       queue_list },
-    { "queue retry", "", "try waiting deliveries now", 0, 0, scope_options,
-      NEEDS_SCHEMA, queue_retry },
+    { "queue retry", "",
+      "try waiting deliveries now, but for those that their sender wants later",
+      0, 0, scope_options, NEEDS_SCHEMA, queue_retry },
     { "queue cancel", "", "give deliveries up", 0, 0, scope_options,
       NEEDS_SCHEMA, queue_cancel },
     { "queue suspend", "", "accept and keep, but do not deliver", 0, 0,

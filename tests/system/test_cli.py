@@ -71,6 +71,28 @@ def test_wrong_usage_is_2_and_says_what_is_right(arguments):
     assert len(result.stderr) > 10
 
 
+@pytest.mark.parametrize("arguments,word", [
+    (("counters",), "ACCOUNT is missing\nusage: baton counters ACCOUNT"),
+    (("group", "set", "demo", "News"), "KEY is missing\nusage: baton group set"),
+    (("set",), "ACCOUNT is missing"),
+    (("queue", "reset"), 'no command "queue reset"; did you mean'),
+    (("help", "quue"), 'no command "quue"'),
+    (("counters", "a", "b"), "too many arguments")])
+def test_wrong_usage_is_named(arguments, word):
+    result = baton_alone(*arguments)
+    assert result.returncode == 2 and word in result.stderr, result.stderr
+
+
+def test_help_of_one_command_is_about_that_one():
+    helped = baton_alone("help", "counters")
+    assert helped.returncode == 0
+    assert helped.stdout == baton_alone("counters", "--help").stdout
+    assert "--hourly" in helped.stdout and "suppression" not in helped.stdout
+    family = baton_alone("help", "key").stdout
+    assert "key rotate" in family and "counters" not in family
+    assert "queue retry" in baton_alone("queue", "--help").stdout
+
+
 def test_version():
     assert re.search(r"\d+\.\d+\.\d+", baton_alone("--version").stdout)
 
@@ -258,6 +280,58 @@ def test_queue_cancel_of_one_message(waiting):
     assert baton.value("SELECT count(*) FROM baton.event WHERE kind = "
                        "'cancelled'") == 1
     assert not sink.messages
+
+
+def test_queue_cancel_and_retry_of_nothing_say_so(waiting):
+    baton, _, ids = waiting
+    for verb in ("cancel", "retry"):
+        result = baton.cli("queue", verb, "--message", "12345", check=False)
+        assert result.returncode == 1
+        assert "there is no message 12345" in result.stderr
+    one = baton.cli("queue", "cancel", "--message", str(ids[0])).stdout
+    assert "1 delivery cancelled;" in one
+    again = baton.cli("queue", "cancel", "--message", str(ids[0])).stdout
+    assert "0 deliveries cancelled: nothing of that waits" in again
+    assert "1 delivery is due at once\n" in baton.cli(
+        "queue", "retry", "--domain", "d1.example").stdout
+
+
+def test_queue_retry_leaves_what_its_sender_wants_later(waiting):
+    baton, sink, _ = waiting
+    later = "X-Baton-Send-At: in 3 h\r\n" + HELLO
+    message_id = baton.submit(later, ["b@later.example", "c@later.example"])
+
+    def why():
+        return baton.cli_json("queue", "--domain", "later.example")[0]["why"]
+    assert re.fullmatch(r"its sender wants it sent at 20\d\d-\d\d-\d\d "
+                        r"\d\d:\d\d:\d\d UTC", why())
+    instant = "SELECT due_at FROM baton.queue WHERE message_id = %s"
+    due_at = baton.value(instant, message_id)
+    groups = baton.cli_json("queue", "--why")["queue"]
+    assert [(row["delivery_count"], row["why"]) for row in groups
+            if row["domain"] == "later.example"] == [
+        (2, "its sender wants it sent later")]
+
+    said = baton.cli("queue", "retry", "--all").stdout
+    assert said == ("3 deliveries are due at once; 2 more wait for the time that"
+                    " their sender wants\n")
+    assert len(sink.wait_for(3)) == 3
+    assert baton.cli_json("queue", "retry", "--message", str(message_id)) == {
+        "retried_count": 0, "later_count": 2}
+    assert baton.value(instant, message_id) == due_at
+    assert not [m for m in sink.messages if "b@later.example" in m.recipients]
+
+    # When it is due it is a delivery like any other.
+    sink.on["RCPT"] = b"451 4.2.0 Mailbox is busy\r\n"
+    baton.sql("UPDATE baton.queue SET due_at = now() WHERE message_id = %s",
+              message_id)
+    wait_until(lambda: baton.value(
+        "SELECT count(*) FROM baton.queue WHERE message_id = %s"
+        " AND attempt_count = 1 AND due_at > now()", message_id) == 2,
+        "two that were deferred", 30)
+    sink.on.clear()
+    assert "2 deliveries are due at once\n" in baton.cli(
+        "queue", "retry", "--message", str(message_id)).stdout
 
 
 def test_queue_suspend_and_resume(waiting):

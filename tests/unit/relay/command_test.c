@@ -120,7 +120,7 @@ static void a_line_is_taken_apart(void **state)
         { "march slowly", 0, "march slowly" },
         { "march -", 0, "march|-" },
         { "march a b", 2, "too many arguments" },
-        { "march back a", 2, "an argument is missing" },
+        { "march back a", 2, "TO is missing" },
         { "march a b c d e f g h", 2, "too many arguments" },
         { "march back a b --loud", 2, "--loud is no option" },
         { "march --count", 2, "--count needs a value" },
@@ -162,6 +162,8 @@ static void help_is_given_everywhere(void **state)
         { "march back a b c --help", "usage: baton march back FROM TO" },
         { "account --help", "account remove" },
         { "queue cancel --help", "--message ID" },
+        { "help march back", "usage: baton march back FROM TO" },
+        { "help account", "account remove" },
         { "--version", "baton " },
     };
     (void)state;
