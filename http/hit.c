@@ -9,10 +9,9 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "http/http_metrics.h"
+#include "http/plain_text.h"
 #include "sql/hits.h"
 #include "tracking/machine.h"
-
-#define USER_AGENT_MAX 512
 
 /* Owned by the service's list until it is stored and its request answered. */
 struct hit {
@@ -23,36 +22,9 @@ struct hit {
     bool is_stored; /* or given up */
     const char *url;
     char address[NETWORK_TEXT_SIZE];
-    char user_agent[USER_AGENT_MAX + 1];
+    char user_agent[USER_AGENT_SIZE];
     char strings[];
 };
-
-/* What PostgreSQL takes as text: what is no UTF-8 becomes "?". */
-static void copy_clean(struct text from, char *to)
-{
-    bool is_utf8 = text_is_utf8(from);
-    for (size_t i = 0; i < from.length; i++) {
-        bool is_kept = from.data[i] != '\0' &&
-                       (is_utf8 || (unsigned char)from.data[i] < 0x80);
-        to[i] = '?';
-        if (is_kept) {
-            to[i] = from.data[i];
-        }
-    }
-    to[from.length] = '\0';
-}
-
-/* Cut at a character, not within one. */
-static struct text cut(struct text text, size_t length)
-{
-    if (text.length <= length) {
-        return text;
-    }
-    while (length > 0 && ((unsigned char)text.data[length] & 0xc0) == 0x80) {
-        length--;
-    }
-    return text_slice(text, 0, length);
-}
 
 static void free_hit(struct hit *hit)
 {
@@ -91,7 +63,7 @@ static struct hit *make_hit(struct text url)
     hit->url = hit->strings;
     hit->fact.url = hit->strings;
     if (!is_clean) {
-        copy_clean(url, hit->strings + size);
+        plain_text_copy(url, hit->strings + size);
         hit->fact.url = hit->strings + size;
     }
     return hit;
@@ -106,7 +78,7 @@ static void judge(struct hit *hit, const struct http_request *request,
         text_of(network_address_text(&request->client, hit->address));
     hit->fact.machine_reason = machine_reason(&facts);
     if (privacy == PRIVACY_FULL) {
-        copy_clean(cut(request->user_agent, USER_AGENT_MAX), hit->user_agent);
+        user_agent_copy(request->user_agent, hit->user_agent);
         hit->fact.client_address = hit->address;
         hit->fact.user_agent = hit->user_agent;
     }

@@ -8,11 +8,10 @@
 #include "core/memory.h"
 #include "http/form.h"
 #include "http/page.h"
+#include "http/plain_text.h"
 #include "http/track.h"
 #include "sql/directory.h"
 #include "sql/suppressions.h"
-
-#define USER_AGENT_MAX 512
 
 enum wish {
     WISH_NONE,
@@ -132,28 +131,15 @@ static void look(struct http_request *request, const struct token *token)
                           token->group_id, &address, 1, on_found, task);
 }
 
-/* User agents are kept as text: UTF-8, not longer than anybody needs. */
-static char *copy_user_agent(const struct http_request *request)
-{
-    struct text text = text_slice(request->user_agent, 0,
-                                  request->user_agent.length < USER_AGENT_MAX
-                                      ? request->user_agent.length
-                                      : USER_AGENT_MAX);
-    char *copy = memory_copy_bytes(text.data, text.length);
-    for (size_t i = 0; copy[i] != '\0'; i++) {
-        copy[i] = (unsigned char)copy[i] < 0x80 ? copy[i] : '?';
-    }
-    return copy;
-}
-
 static void act(struct http_request *request, const struct token *token,
                 enum wish wish)
 {
     struct http_service *service = request->service;
     struct task *task = start_task(request, token, wish);
     char client[NETWORK_TEXT_SIZE];
-    char *user_agent = copy_user_agent(request);
+    char user_agent[USER_AGENT_SIZE];
     bool is_kept = token->privacy == PRIVACY_FULL;
+    user_agent_copy(request->user_agent, user_agent);
     struct subscription_change change = {
         .account_id = token->account_id,
         .group_id = token->group_id,
@@ -170,7 +156,6 @@ static void act(struct http_request *request, const struct token *token,
         wish == WISH_RESUBSCRIBE
             ? subscription_resume(service->database, &change, on_changed, task)
             : subscription_end(service->database, &change, on_changed, task);
-    memory_free(user_agent);
 }
 
 enum http_verdict unsubscribe_start(struct http_request *request)
