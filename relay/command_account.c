@@ -2,6 +2,7 @@
 /* Accounts and what belongs to them: user names, networks, domains, settings.
  */
 #include <crypt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,6 @@
 #include "core/memory.h"
 #include "core/network.h"
 #include "relay/command_internal.h"
-#include "tracking/group.h"
 
 #define NAME_LENGTH_MAX 64
 #define USER_NAME_LENGTH_MAX 128
@@ -86,12 +86,87 @@ static int refuse_while_queued(struct command_call *call, const char *id)
     const char *count = admin_value(table, 0, "queued_count");
     int status = COMMAND_DONE;
     if (strcmp(count, "0") != 0) {
-        status = command_fail("account %s has %s unfinished deliveries: wait "
-                              "for them, or run baton queue cancel --account "
-                              "%s",
-                              call->arguments[0], count, call->arguments[0]);
+        bool is_one = strcmp(count, "1") == 0;
+        status = command_fail("account %s has %s unfinished %s: wait for %s, "
+                              "or run baton queue cancel --account %s",
+                              call->arguments[0], count,
+                              is_one ? "delivery" : "deliveries",
+                              is_one ? "it" : "them", call->arguments[0]);
     }
     admin_table_free(&table);
+    return status;
+}
+
+/* What goes with an account. */
+struct belonging {
+    const char *column;
+    const char *one;
+    const char *many;
+    bool is_precious; /* it cannot be had again */
+};
+
+static const struct belonging belongings[] = {
+    { "user_count", "user name", "user names", false },
+    { "network_count", "network", "networks", false },
+    { "domain_count", "domain", "domains", false },
+    { "tracking_host_count", "tracking host", "tracking hosts", false },
+    { "group_count", "group", "groups", false },
+    { "suppression_count", "suppression", "suppressions", true },
+    { "untracked_count", "objection to being tracked",
+      "objections to being tracked", true },
+};
+
+/* "3 user names, 1 domain" */
+static void count_belongings(const struct admin_table *table,
+                             bool only_precious, struct buffer *out_list,
+                             json_t *out_json)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(belongings); i++) {
+        const struct belonging *belonging = &belongings[i];
+        uint64_t count = 0;
+        check(text_to_uint64(text_of(admin_value(table, 0, belonging->column)),
+                             &count));
+        json_object_set_new(out_json, belonging->column,
+                            json_integer((json_int_t)count));
+        if (count > 0 && (belonging->is_precious || !only_precious)) {
+            buffer_printf(
+                out_list, "%s%" PRIu64 " %s", out_list->length > 0 ? ", " : "",
+                count,
+                output_noun((long long)count, belonging->one, belonging->many));
+        }
+    }
+}
+
+/* Remove it, unless what cannot be had again would be lost by mistake. */
+static int remove_with(struct command_call *call, const char *id,
+                       const struct admin_table *table)
+{
+    const char *name = call->arguments[0];
+    struct buffer precious = { 0 };
+    struct buffer all = { 0 };
+    json_t *json = json_pack("{ss}", "removed", name);
+    int status = COMMAND_FAILED;
+    count_belongings(table, true, &precious, json);
+    count_belongings(table, false, &all, json);
+    if (precious.length > 0 && command_option(call, "--yes") == NULL) {
+        command_fail("account %s has %s, which would be lost: export them "
+                     "first (baton suppression export %s, baton untracked list "
+                     "%s), then add --yes",
+                     name, precious.data, name, name);
+    } else {
+        struct admin_table *removed =
+            command_change_directory(call, "admin_account_remove", &id, 1);
+        if (removed != NULL) {
+            output_done(call, json_incref(json), "account %s removed%s%s", name,
+                        all.length > 0 ? ", with " : "",
+                        all.length > 0 ? all.data : "");
+            status = COMMAND_DONE;
+        }
+        admin_table_free(&removed);
+    }
+    json_decref(json);
+    buffer_free(&precious);
+    buffer_free(&all);
     return status;
 }
 
@@ -107,15 +182,13 @@ static int account_remove(struct command_call *call)
         return status;
     }
     struct admin_table *table =
-        command_change_directory(call, "admin_account_remove", &parameter, 1);
+        command_query(call, "admin_account_belongings", &parameter, 1);
     if (table == NULL) {
         return COMMAND_FAILED;
     }
+    status = remove_with(call, parameter, table);
     admin_table_free(&table);
-    output_done(call, json_pack("{ss}", "removed", call->arguments[0]),
-                "account %s removed, with its user names, networks and domains",
-                call->arguments[0]);
-    return COMMAND_DONE;
+    return status;
 }
 
 /* -- lists of what belongs to one account or to all -- */
@@ -253,16 +326,6 @@ static bool is_user_name(const char *name)
     return length > 0 && length <= USER_NAME_LENGTH_MAX;
 }
 
-static bool is_group_name(const char *name)
-{
-    const char *problem = name != NULL ? group_name_problem(name) : NULL;
-    if (problem != NULL) {
-        command_fail("--group \"%s\" is no name for a group: %s", name,
-                     problem);
-    }
-    return problem == NULL;
-}
-
 /* Store it and say so; `shown` is the password that was generated, or NULL. */
 static int store_credential(struct command_call *call, const char *account_id,
                             const char *secret, const char *shown)
@@ -315,7 +378,8 @@ static int credential_add(struct command_call *call)
                             "characters without blanks",
                             call->arguments[1], USER_NAME_LENGTH_MAX);
     }
-    if (!is_group_name(command_option(call, "--group")) ||
+    const char *group = command_option(call, "--group");
+    if ((group != NULL && !command_check_group_name("--group ", group)) ||
         !command_find_account(call, call->arguments[0], &id)) {
         return COMMAND_FAILED;
     }
@@ -479,6 +543,11 @@ static const struct command_option account_add_options[] = {
     { 0 },
 };
 
+static const struct command_option account_remove_options[] = {
+    { "--yes", NULL, "its suppressions and objections as well" },
+    { 0 },
+};
+
 static const struct command_option credential_add_options[] = {
     { "--password-stdin", NULL,
       "read a chosen password from the standard input" },
@@ -492,7 +561,7 @@ const struct command account_commands[] = {
     { "account list", "", "list accounts", 0, 0, NULL, NEEDS_SCHEMA,
       account_list },
     { "account remove", "ACCOUNT", "remove an account and what belongs to it",
-      1, 1, NULL, NEEDS_SCHEMA, account_remove },
+      1, 1, account_remove_options, NEEDS_SCHEMA, account_remove },
     { "credential add", "ACCOUNT USER",
       "add a user name for SMTP AUTH; prints a new password", 2, 2,
       credential_add_options, NEEDS_SCHEMA, credential_add },

@@ -5,8 +5,6 @@
 
 #include "core/memory.h"
 #include "relay/command_internal.h"
-#include "tracking/group.h"
-#include "tracking/policy.h"
 
 /* -- groups -- */
 
@@ -29,36 +27,46 @@ static int group_list(struct command_call *call)
     return COMMAND_DONE;
 }
 
-static bool is_kind(const char *kind)
+/* NULL: it is none, and that was said. */
+static const char *read_kind(const char *written)
 {
-    if (strcmp(kind, "transactional") == 0 || strcmp(kind, "marketing") == 0) {
-        return true;
+    static const char *const kinds[] = { "transactional", "marketing" };
+    const char *kind = command_read_word(written, kinds, ARRAY_LENGTH(kinds));
+    if (kind == NULL) {
+        command_fail("kind cannot be \"%s\"; it may be: transactional, "
+                     "marketing",
+                     written);
     }
-    command_fail("kind cannot be \"%s\"; it may be: transactional, marketing",
-                 kind);
-    return false;
+    return kind;
 }
 
-static bool is_group_name(const char *name)
+/* The group that has the name, as that is written. */
+static void refuse_taken_name(struct command_call *call, const char *account_id,
+                              const char *name)
 {
-    const char *problem = group_name_problem(name);
-    if (problem != NULL) {
-        command_fail("\"%s\" is no name for a group: %s", name, problem);
+    const char *parameters[] = { account_id, name };
+    struct admin_table *table =
+        command_query(call, "admin_group_find", parameters, 2);
+    if (table != NULL) {
+        command_fail("account %s has a group \"%s\" already (letters of any "
+                     "case are the same)",
+                     call->arguments[0],
+                     admin_row_count(table) > 0 ? admin_value(table, 0, "name")
+                                                : name);
     }
-    return problem == NULL;
+    admin_table_free(&table);
 }
 
 /* Run what gives a group a name; say so if another one has it. */
 static bool store_name(struct command_call *call, const char *statement,
-                       const char *const parameters[3], const char *name)
+                       const char *const parameters[3], const char *account_id,
+                       const char *name)
 {
     struct error error;
     struct admin_table *table = command_change(call, statement, parameters, 3,
                                                CHANNEL_DIRECTORY, "", &error);
     if (table == NULL && command_is_duplicate(call)) {
-        command_fail("account %s has a group \"%s\" already (letters of any "
-                     "case are the same)",
-                     call->arguments[0], name);
+        refuse_taken_name(call, account_id, name);
     } else if (table == NULL) {
         command_fail("%s", error.text);
     }
@@ -72,13 +80,13 @@ static int group_add(struct command_call *call)
     struct id_text id;
     const char *name = call->arguments[1];
     const char *kind = command_option(call, "--kind");
-    kind = kind != NULL ? kind : "transactional";
-    if (!is_group_name(name) || !is_kind(kind) ||
+    kind = read_kind(kind != NULL ? kind : "transactional");
+    if (kind == NULL || !command_check_group_name("", name) ||
         !command_find_account(call, call->arguments[0], &id)) {
         return COMMAND_FAILED;
     }
     const char *const parameters[] = { id.text, name, kind };
-    if (!store_name(call, "admin_group_add", parameters, name)) {
+    if (!store_name(call, "admin_group_add", parameters, id.text, name)) {
         return COMMAND_FAILED;
     }
     output_done(call,
@@ -112,11 +120,13 @@ static int group_rename(struct command_call *call)
     struct id_text account;
     struct id_text group;
     const char *name = call->arguments[2];
-    if (!is_group_name(name) || !find_group(call, &account, &group)) {
+    if (!command_check_group_name("", name) ||
+        !find_group(call, &account, &group)) {
         return COMMAND_FAILED;
     }
     const char *const parameters[] = { account.text, group.text, name };
-    if (!store_name(call, "admin_group_rename", parameters, name)) {
+    if (!store_name(call, "admin_group_rename", parameters, account.text,
+                    name)) {
         return COMMAND_FAILED;
     }
     output_done(call,
@@ -128,9 +138,9 @@ static int group_rename(struct command_call *call)
     return COMMAND_DONE;
 }
 
-static int say_group_setting(struct command_call *call, const char *value)
+static int say_group_setting(struct command_call *call, const char *key,
+                             const char *value)
 {
-    const char *key = call->arguments[2];
     json_t *json =
         json_pack("{ssssssss?}", "account", call->arguments[0], "group_name",
                   call->arguments[1], "key", key, "value", value);
@@ -144,82 +154,95 @@ static int say_group_setting(struct command_call *call, const char *value)
     return COMMAND_DONE;
 }
 
-static int set_kind(struct command_call *call, const char *account,
-                    const char *group, const char *kind)
+/* value NULL: the account's again; kind is transactional then. */
+static int store_group_setting(struct command_call *call, const char *key,
+                               const char *value)
 {
-    const char *parameters[] = { account, group,
-                                 kind != NULL ? kind : "transactional" };
-    if (!is_kind(parameters[2])) {
+    struct id_text account;
+    struct id_text group;
+    bool is_kind = strcmp(key, "kind") == 0;
+    if (!find_group(call, &account, &group)) {
         return COMMAND_FAILED;
     }
+    const char *of_kind[] = { account.text, group.text, value };
+    const char *of_policy[] = { account.text, group.text, key, value };
     struct admin_table *table =
-        command_change_directory(call, "admin_group_kind", parameters, 3);
+        is_kind
+            ? command_change_directory(call, "admin_group_kind", of_kind, 3)
+            : command_change_directory(call, "admin_group_set", of_policy, 4);
     if (table == NULL) {
         return COMMAND_FAILED;
     }
     admin_table_free(&table);
-    return say_group_setting(call, parameters[2]);
+    return say_group_setting(call, key, value);
 }
 
 static int group_set(struct command_call *call)
 {
-    struct id_text account;
-    struct id_text group;
-    const char *key = call->arguments[2];
-    const char *value = call->arguments[3];
-    value = strcmp(value, "default") == 0 ? NULL : value;
-    bool is_kind_key = strcmp(key, "kind") == 0;
-    if (!is_kind_key && !policy_has_setting(key)) {
-        return command_fail("a group has no setting \"%s\": baton group set "
-                            "--help lists them",
-                            key);
-    }
-    if (!is_kind_key && value != NULL && !command_check_policy(key, value)) {
+    const char *key = command_read_group_key(call->arguments[2]);
+    const char *written = call->arguments[3];
+    struct buffer lowered = { 0 };
+    bool is_default = text_is_ignoring_case(text_of(written), "default");
+    if (key == NULL) {
         return COMMAND_FAILED;
     }
-    if (!find_group(call, &account, &group)) {
-        return COMMAND_FAILED;
+    const char *value = NULL;
+    if (strcmp(key, "kind") == 0) {
+        value = read_kind(is_default ? "transactional" : written);
+        is_default = false;
+    } else if (!is_default) {
+        value = command_read_policy(key, written, &lowered);
     }
-    if (is_kind_key) {
-        return set_kind(call, account.text, group.text, value);
-    }
-    const char *parameters[] = { account.text, group.text, key, value };
-    struct admin_table *table =
-        command_change_directory(call, "admin_group_set", parameters, 4);
-    if (table == NULL) {
-        return COMMAND_FAILED;
-    }
-    admin_table_free(&table);
-    return say_group_setting(call, value);
+    int status = value == NULL && !is_default
+                     ? COMMAND_FAILED
+                     : store_group_setting(call, key, value);
+    buffer_free(&lowered);
+    return status;
 }
 
 /* -- counters -- */
 
+static bool was_counted(const struct admin_table *table, const char *column)
+{
+    for (size_t row = 0; row < admin_row_count(table); row++) {
+        if (strcmp(admin_value(table, row, column), "0") != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is rare has its column only where there was some. */
 static int print_counters(struct command_call *call,
                           const struct admin_table *table, bool is_hourly)
 {
-    const char *columns[] = {
-        is_hourly ? "hour" : "day",
-        "outbound",
-        "refused",
-        "sent",
-        "deferred",
-        "failed",
-        "complaints",
-        "opens",
-        "opens_unique",
-        "opens_human",
-        "clicks",
-        "clicks_unique",
-        "clicks_human",
-        "unsubscribes",
+    static const struct {
+        const char *name;
+        bool is_rare;
+    } counters[] = {
+        { "outbound", false },     { "refused", false },
+        { "sent", false },         { "deferred", false },
+        { "failed", false },       { "cancelled", true },
+        { "complaints", false },   { "opens", false },
+        { "opens_unique", false }, { "opens_human", false },
+        { "clicks", false },       { "clicks_unique", false },
+        { "clicks_human", false }, { "unsubscribes", false },
+        { "resubscribes", true },
     };
-    output_columns(call, table, columns, ARRAY_LENGTH(columns),
+    const char *columns[ARRAY_LENGTH(counters) + 1] = { is_hourly ? "hour"
+                                                                  : "day" };
+    size_t count = 1;
+    for (size_t i = 0; i < ARRAY_LENGTH(counters); i++) {
+        if (!counters[i].is_rare || was_counted(table, counters[i].name)) {
+            columns[count++] = counters[i].name;
+        }
+    }
+    output_columns(call, table, columns, count,
                    "Nothing was counted in that time.");
     return COMMAND_DONE;
 }
 
-static int counters(struct command_call *call)
+static int show_counters(struct command_call *call)
 {
     struct id_text account;
     struct id_text group;
@@ -277,6 +300,6 @@ const struct command group_commands[] = {
       "change a group's kind or a setting", 4, 4, NULL, NEEDS_SCHEMA,
       group_set },
     { "counters", "ACCOUNT", "what was sent, opened, clicked …, by day or hour",
-      1, 1, counters_options, NEEDS_SCHEMA, counters },
+      1, 1, counters_options, NEEDS_SCHEMA, show_counters },
 };
 const size_t group_command_count = ARRAY_LENGTH(group_commands);

@@ -84,14 +84,25 @@ const char *command_read_since(const char *written,
 int command_fail_since(struct command_call *call, const char *since,
                        const struct error *error);
 bool command_read_domain(const char *name, char *out_domain, size_t size);
+/* Which of these words is meant, in any case; NULL: none. */
+const char *command_read_word(const char *written, const char *const *words,
+                              size_t word_count);
+/* Whether this can name a group from now on; else that was said, after
+ * `option` ("--group ", or ""). */
+bool command_check_group_name(const char *option, const char *name);
 /* --limit, or the default; written as a parameter. */
 bool command_read_limit(const struct command_call *call, const char *initial,
                         struct id_text *out_limit);
 
 /* -- settings (command_set.c) -- */
 
-/* A value of tracking/policy.h; false: it cannot be, and that was said. */
-bool command_check_policy(const char *key, const char *value);
+/* The name of a setting of tracking/policy.h, which may be written in any case,
+ * or of `kind`; NULL: a group has no such, and that was said. */
+const char *command_read_group_key(const char *written);
+/* A value of such a setting: as it is written, or in small letters, which are
+ * put into `lowered`. NULL: it cannot be, and that was said. */
+const char *command_read_policy(const char *key, const char *written,
+                                struct buffer *lowered);
 /* The keys and what they may be, for the help of a command. */
 void command_print_account_settings(void);
 void command_print_group_settings(void);

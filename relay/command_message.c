@@ -210,6 +210,28 @@ static void print_story(const struct message_story *story)
 
 /* -- for programs: message {…, deliveries: [{…, attempts: […]}], events} -- */
 
+/* For programs a list is one, and what is for people only goes. */
+static void mend_columns(json_t *row)
+{
+    static const struct {
+        const char *name;
+        const char *instead; /* NULL: it only goes */
+    } columns[] = {
+        { "tags_json", "tags" },
+        { "clicked_links_json", "clicked_links" },
+        { "human_clicked_links_json", "human_clicked_links" },
+        { "tags_text", NULL },
+        { "metadata_text", NULL },
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(columns); i++) {
+        json_t *value = json_object_get(row, columns[i].name);
+        if (value != NULL && columns[i].instead != NULL) {
+            json_object_set(row, columns[i].instead, value);
+        }
+        json_object_del(row, columns[i].name);
+    }
+}
+
 static json_t *story_json(const struct message_story *story)
 {
     json_t *messages = admin_table_json(story->message);
@@ -230,8 +252,10 @@ static json_t *story_json(const struct message_story *story)
                 json_array_append(own, attempt);
             }
         }
+        mend_columns(delivery);
         json_object_set_new(delivery, "attempts", own);
     }
+    mend_columns(message);
     json_object_set_new(message, "deliveries", deliveries);
     json_object_set_new(message, "events", admin_table_json(story->events));
     json_decref(attempts);
@@ -264,29 +288,25 @@ static const char *const states[] = { "queued",   "delivered", "failed",
                                       "expired",  "cancelled", "withdrawn",
                                       "rejected", "suppressed" };
 
-static bool is_state(const char *state)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(states); i++) {
-        if (strcmp(states[i], state) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int message_list(struct command_call *call)
 {
     struct id_text account;
     struct id_text limit;
     char since_at[CLOCK_TEXT_SIZE];
     const char *account_parameter = NULL;
-    const char *state = command_option(call, "--state");
+    const char *written = command_option(call, "--state");
+    const char *state =
+        written == NULL
+            ? NULL
+            : command_read_word(written, states, ARRAY_LENGTH(states));
     const char *since = command_option(call, "--since");
     struct error error;
-    if (state != NULL && !is_state(state)) {
-        return command_misuse(call, "--state expects queued, delivered, "
-                                    "failed, expired, cancelled, rejected, "
-                                    "suppressed or withdrawn");
+    if (written != NULL && state == NULL) {
+        return command_misuse(call,
+                              "--state expects queued, delivered, failed, "
+                              "expired, cancelled, rejected, suppressed or "
+                              "withdrawn, not \"%s\"",
+                              written);
     }
     if (!command_read_limit(call, "50", &limit)) {
         return COMMAND_MISUSED;

@@ -44,28 +44,115 @@ static bool read_row(size_t i, struct setting_row *out_row)
     return !policy_has_setting(setting->key);
 }
 
+/* The key may be written in any case. */
 static bool find_row(const char *key, struct setting_row *out_row)
 {
     for (size_t i = 0; i < row_count(); i++) {
-        if (read_row(i, out_row) && strcmp(out_row->key, key) == 0) {
+        if (read_row(i, out_row) &&
+            text_is_ignoring_case(text_of(key), out_row->key)) {
             return true;
         }
     }
     return false;
 }
 
-bool command_check_policy(const char *key, const char *value)
+/* -- reading -- */
+
+static int refuse_key(const char *key, bool is_of_group)
 {
+    struct buffer keys = { 0 };
+    const char *nearest = NULL;
+    size_t least = 4; /* more letters than that are no slip */
+    const char *owner = is_of_group ? "a group has" : "there is";
+    for (size_t i = is_of_group ? account_setting_count : 0; i < row_count();
+         i++) {
+        struct setting_row row;
+        if (!read_row(i, &row)) {
+            continue;
+        }
+        size_t letters = text_distance(key, row.key);
+        if (letters < least) {
+            least = letters;
+            nearest = row.key;
+        }
+        buffer_printf(&keys, "%s%s", keys.length == 0 ? "" : ", ", row.key);
+    }
+    int status =
+        nearest != NULL
+            ? command_fail("%s no setting \"%s\"; did you mean %s?", owner, key,
+                           nearest)
+            : command_fail("%s no setting \"%s\"; possible are %s%s", owner,
+                           key, is_of_group ? "kind, " : "", keys.data);
+    buffer_free(&keys);
+    return status;
+}
+
+const char *command_read_group_key(const char *written)
+{
+    struct setting_row row;
+    if (text_is_ignoring_case(text_of(written), "kind")) {
+        return "kind";
+    }
+    if (find_row(written, &row) && policy_has_setting(row.key)) {
+        return row.key;
+    }
+    refuse_key(written, true);
+    return NULL;
+}
+
+/* on and off are meant as such wherever they mean something. */
+static bool is_switch_word(const struct setting_row *row, const char *value)
+{
+    static const char *const words[] = { "on", "off" };
+    return strcmp(row->values, "text") != 0 &&
+           command_read_word(value, words, ARRAY_LENGTH(words)) != NULL;
+}
+
+static bool can_be(const struct setting_row *row, const char *value,
+                   struct error *error)
+{
+    if (row->check_value != NULL) {
+        return row->check_value(value) ||
+               error_set(error, "%s cannot be \"%s\"; it may be: %s", row->key,
+                         value, row->values);
+    }
     struct arena *arena = arena_create();
     struct policy policy;
-    struct error error;
     policy_set_defaults(&policy, arena);
-    bool is_good = policy_apply(&policy, arena, key, value, &error);
+    bool is_good = policy_apply(&policy, arena, row->key, value, error);
     arena_free(&arena);
-    if (!is_good) {
-        command_fail("%s", error.text);
-    }
     return is_good;
+}
+
+/* As it is written, or in small letters (which are put into `lowered`), as
+ * control headers are read; NULL: it cannot be, and that was said. */
+static const char *read_value(const struct setting_row *row,
+                              const char *written, struct buffer *lowered)
+{
+    struct error error;
+    struct error again;
+    if (!is_switch_word(row, written) && can_be(row, written, &error)) {
+        return written;
+    }
+    for (const char *c = written; *c != '\0'; c++) {
+        buffer_append_byte(lowered, ascii_lower(*c));
+    }
+    const char *value = lowered->data != NULL ? lowered->data : "";
+    if (can_be(row, value, &again)) {
+        return value;
+    }
+    can_be(row, written, &error);
+    command_fail("%s", error.text);
+    return NULL;
+}
+
+const char *command_read_policy(const char *key, const char *written,
+                                struct buffer *lowered)
+{
+    struct setting_row row;
+    bool is_found = find_row(key, &row);
+    check(is_found);
+    return read_value(&row, written, lowered);
 }
 
 /* -- help -- */
@@ -169,33 +256,6 @@ static int list_settings(struct command_call *call, const char *account_id)
 
 /* -- changing -- */
 
-static int refuse_key(const char *key)
-{
-    struct buffer keys = { 0 };
-    const char *nearest = NULL;
-    size_t least = 4; /* more letters than that are no slip */
-    for (size_t i = 0; i < row_count(); i++) {
-        struct setting_row row;
-        if (!read_row(i, &row)) {
-            continue;
-        }
-        size_t letters = text_distance(key, row.key);
-        if (letters < least) {
-            least = letters;
-            nearest = row.key;
-        }
-        buffer_printf(&keys, "%s%s", keys.length == 0 ? "" : ", ", row.key);
-    }
-    int status =
-        nearest != NULL
-            ? command_fail("there is no setting \"%s\"; did you mean %s?", key,
-                           nearest)
-            : command_fail("there is no setting \"%s\"; possible are %s", key,
-                           keys.data);
-    buffer_free(&keys);
-    return status;
-}
-
 /* value NULL: the default again. */
 static int store_setting(struct command_call *call, const char *account_id,
                          const struct setting_row *row, const char *value)
@@ -218,21 +278,20 @@ static int store_setting(struct command_call *call, const char *account_id,
 }
 
 static int change_setting(struct command_call *call, const char *account_id,
-                          const char *key, const char *value)
+                          const char *key, const char *written)
 {
     struct setting_row row;
+    struct buffer lowered = { 0 };
     if (!find_row(key, &row)) {
-        return refuse_key(key);
+        return refuse_key(key, false);
     }
-    if (value != NULL && row.check_value == NULL &&
-        !command_check_policy(key, value)) {
-        return COMMAND_FAILED;
-    }
-    if (value != NULL && row.check_value != NULL && !row.check_value(value)) {
-        return command_fail("%s cannot be \"%s\": expected %s", key, value,
-                            row.values);
-    }
-    return store_setting(call, account_id, &row, value);
+    const char *value =
+        written == NULL ? NULL : read_value(&row, written, &lowered);
+    int status = written != NULL && value == NULL
+                     ? COMMAND_FAILED
+                     : store_setting(call, account_id, &row, value);
+    buffer_free(&lowered);
+    return status;
 }
 
 static int account_set(struct command_call *call)
@@ -284,9 +343,11 @@ static int pass_through(struct command_call *call)
     if (call->argument_count == 0) {
         return show_pass_through(call);
     }
-    const char *value = call->arguments[0];
-    if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0) {
-        return command_misuse(call, "expected on or off, not \"%s\"", value);
+    static const char *const words[] = { "on", "off" };
+    const char *value = command_read_word(call->arguments[0], words, 2);
+    if (value == NULL) {
+        return command_misuse(call, "expected on or off, not \"%s\"",
+                              call->arguments[0]);
     }
     const char *parameters[] = { "pass_through", value };
     struct admin_table *table = command_change_directory(

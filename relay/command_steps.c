@@ -7,6 +7,7 @@
 #include "core/address.h"
 #include "core/memory.h"
 #include "relay/command_internal.h"
+#include "tracking/group.h"
 
 #define SQLSTATE_UNIQUE_VIOLATION "23505"
 #define SQLSTATE_DEADLOCK "40P01"
@@ -211,6 +212,30 @@ bool command_read_domain(const char *name, char *out_domain, size_t size)
     }
     snprintf(out_domain, size, "%s", domain);
     return true;
+}
+
+const char *command_read_word(const char *written, const char *const *words,
+                              size_t word_count)
+{
+    for (size_t i = 0; i < word_count; i++) {
+        if (text_is_ignoring_case(text_of(written), words[i])) {
+            return words[i];
+        }
+    }
+    return NULL;
+}
+
+bool command_check_group_name(const char *option, const char *name)
+{
+    const char *problem =
+        strpbrk(name, "{}") != NULL
+            ? "give the name without its braces; they mark it in a Subject"
+            : group_name_problem(name);
+    if (problem != NULL) {
+        command_fail("%s\"%s\" is no name for a group: %s", option, name,
+                     problem);
+    }
+    return problem == NULL;
 }
 
 bool command_read_limit(const struct command_call *call, const char *initial,

@@ -22,14 +22,18 @@
 static const char *const reasons[] = { "hard_bounce", "complaint",
                                        "unsubscribe", "manual" };
 
-static bool is_reason(const char *reason)
+/* In any case; NULL: it is none. */
+static const char *read_reason(const char *written)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(reasons); i++) {
-        if (strcmp(reasons[i], reason) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return command_read_word(written, reasons, ARRAY_LENGTH(reasons));
+}
+
+static int refuse_reason(const struct command_call *call, const char *written)
+{
+    return command_misuse(call,
+                          "--reason expects hard_bounce, complaint, "
+                          "unsubscribe or manual, not \"%s\"",
+                          written);
 }
 
 /* -- which of them -- */
@@ -74,10 +78,28 @@ static void name_scope(const struct command_call *call,
     }
 }
 
+/* "example.org", "@example.org", "*@example.org" */
+static bool means_domain(const char *written)
+{
+    const char *at = strchr(written, '@');
+    struct address address;
+    struct error ignored;
+    char domain[DOMAIN_TEXT_MAX + 1];
+    if (at != NULL) {
+        return at == written || (at == written + 1 && written[0] == '*');
+    }
+    return strchr(written, '.') != NULL &&
+           domain_normalize(text_of(written), domain, &ignored) &&
+           !address_parse(text_of(written), true, &address, &ignored);
+}
+
 static bool is_address(const char *written, struct error *out_why)
 {
     struct address address;
-    return address_parse(text_of(written), true, &address, out_why);
+    return means_domain(written)
+               ? error_set(out_why,
+                           "name one address; domains cannot be suppressed")
+               : address_parse(text_of(written), true, &address, out_why);
 }
 
 static bool read_address(const char *written)
@@ -97,10 +119,10 @@ static int suppression_list(struct command_call *call)
     struct id_text account;
     struct id_text limit;
     struct suppression_scope scope;
-    const char *reason = command_option(call, "--reason");
-    if (reason != NULL && !is_reason(reason)) {
-        return command_misuse(call, "--reason expects hard_bounce, complaint, "
-                                    "unsubscribe or manual");
+    const char *written = command_option(call, "--reason");
+    const char *reason = written == NULL ? NULL : read_reason(written);
+    if (written != NULL && reason == NULL) {
+        return refuse_reason(call, written);
     }
     if (!command_read_limit(call, "100", &limit)) {
         return COMMAND_MISUSED;
@@ -119,7 +141,11 @@ static int suppression_list(struct command_call *call)
     if (table == NULL) {
         return COMMAND_FAILED;
     }
-    output_table(call, table, "No such address is suppressed.");
+    bool is_narrowed = strcmp(scope.name, "all") != 0 || reason != NULL ||
+                       command_option(call, "--address") != NULL;
+    output_table(call, table,
+                 is_narrowed ? "No such address is suppressed."
+                             : "Nobody is suppressed.");
     admin_table_free(&table);
     return COMMAND_DONE;
 }
@@ -177,11 +203,10 @@ static int say_added(struct command_call *call,
                 json_pack("{sssssbsI}", "account", call->arguments[0],
                           "address", call->arguments[1], "is_new", is_new,
                           "suppressed_count", (json_int_t)count),
-                "%s is suppressed for %s%s; %lld queued deliveries were given "
-                "up",
+                "%s is suppressed for %s%s; %lld queued %s given up",
                 call->arguments[1], name.data,
                 is_new ? "" : " (it was before; what is known of it is new)",
-                count);
+                count, output_noun(count, "delivery was", "deliveries were"));
     buffer_free(&name);
     return COMMAND_DONE;
 }
@@ -192,14 +217,11 @@ static int suppression_add(struct command_call *call)
     struct id_text seconds;
     struct suppression_scope scope;
     const char *expires = NULL;
-    const char *reason = command_option(call, "--reason");
+    const char *written = command_option(call, "--reason");
     const char *evidence = command_option(call, "--evidence");
-    reason = reason != NULL ? reason : "manual";
-    if (!is_reason(reason)) {
-        return command_misuse(call,
-                              "--reason expects hard_bounce, complaint, "
-                              "unsubscribe or manual, not \"%s\"",
-                              reason);
+    const char *reason = read_reason(written != NULL ? written : "manual");
+    if (reason == NULL) {
+        return refuse_reason(call, written);
     }
     if (!read_expiry(call, &seconds, &expires)) {
         return COMMAND_MISUSED;
@@ -481,7 +503,7 @@ static bool check_row(struct import *import, const char *line)
     } else if (!is_address(address, &error)) {
         name_bad_row(import, line, "\"%.100s\" is no mail address: %s", address,
                      error.text);
-    } else if (reason[0] != '\0' && !is_reason(reason)) {
+    } else if (reason[0] != '\0' && read_reason(reason) == NULL) {
         name_bad_row(import, line,
                      "the reason \"%.100s\" is none of hard_bounce, complaint, "
                      "unsubscribe and manual",
@@ -502,8 +524,8 @@ static void keep_row(struct import *import, const char *line)
     append_element(&import->lines, line);
     for (size_t c = 0; c < COLUMN_COUNT; c++) {
         const char *value = value_of(import, (enum import_column)c);
-        if (c == COLUMN_REASON && value[0] == '\0') {
-            value = "manual";
+        if (c == COLUMN_REASON) {
+            value = read_reason(value[0] != '\0' ? value : "manual");
         }
         append_element(&import->arrays[c], value);
     }
@@ -628,8 +650,9 @@ static int say_imported(struct import *import, long long given_up)
     uint64_t known_count =
         import->row_count - import->bad_count - import->imported_count;
     if (import->bad_count > COMPLAINTS_MAX) {
-        command_fail("and %" PRIu64 " more bad rows",
-                     import->bad_count - COMPLAINTS_MAX);
+        uint64_t more = import->bad_count - COMPLAINTS_MAX;
+        command_fail("and %" PRIu64 " more bad %s", more,
+                     output_noun((long long)more, "row", "rows"));
     }
     output_done(import->call,
                 json_pack("{sIsIsIsIsI}", "imported_count",
@@ -639,10 +662,12 @@ static int say_imported(struct import *import, long long given_up)
                           (json_int_t)import->group_count, "suppressed_count",
                           (json_int_t)given_up),
                 "%" PRIu64 " imported, %" PRIu64 " known already, %" PRIu64
-                " bad; %" PRIu64
-                " groups made; %lld queued deliveries were given up",
+                " bad; %" PRIu64 " %s made; %lld queued %s given up",
                 import->imported_count, known_count, import->bad_count,
-                import->group_count, given_up);
+                import->group_count,
+                output_noun((long long)import->group_count, "group", "groups"),
+                given_up,
+                output_noun(given_up, "delivery was", "deliveries were"));
     return import->bad_count == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 

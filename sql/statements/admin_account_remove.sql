@@ -1,4 +1,4 @@
--- Remove an account with its credentials, networks and domains. Columns: name
+-- Remove an account with all that admin_account_belongings counts. Columns: name
 -- $1 account_id bigint
 WITH suspension AS (
     DELETE FROM baton.suspension
