@@ -275,9 +275,10 @@ static void end_color(void)
     }
 }
 
+/* The owner is whether what was printed ends with a line. */
 static void print_segment(void *owner, enum segment_kind kind, struct text text)
 {
-    (void)owner;
+    bool *ends_line = owner;
     begin_color(segment_forms[kind].color);
     fputs(segment_forms[kind].before, stdout);
     output_bytes(text);
@@ -285,6 +286,15 @@ static void print_segment(void *owner, enum segment_kind kind, struct text text)
     if (kind != SEGMENT_SAME) {
         end_color();
     }
+    *ends_line = kind == SEGMENT_SAME && text.data[text.length - 1] == '\n';
+}
+
+static void print_segments(struct text message, const struct text *pieces,
+                           size_t piece_count)
+{
+    bool ends_line = true;
+    walk_segments(message, pieces, piece_count, print_segment, &ends_line);
+    fputs(ends_line ? "" : "\n", stdout);
 }
 
 /* Lines after the first one are indented; a final line end is dropped. */
@@ -394,7 +404,7 @@ static void show_diff(struct command_call *call, struct subject *subject,
         }
         output_json(json);
     } else if (is_full) {
-        walk_segments(message, pieces, piece_count, print_segment, NULL);
+        print_segments(message, pieces, piece_count);
     } else {
         print_edits(edits, edit_count, subject->recipient.address);
     }

@@ -25,6 +25,91 @@ static int refuse_taken_host(struct command_call *call, const char *host)
     return status;
 }
 
+/* The host of a URL or of HOST:PORT, as far as it can be told. */
+static struct text host_of(const char *written)
+{
+    const char *start = strstr(written, "://");
+    start = start != NULL ? start + 3 : written;
+    return text_slice(text_of(start), 0, strcspn(start, ":/?#"));
+}
+
+/* A host alone, as all links of its account begin with. */
+static bool read_host(const char *written, char out_host[DOMAIN_TEXT_MAX + 1])
+{
+    struct text host = host_of(written);
+    const char *rest = written + strcspn(written, ":/");
+    uint64_t port = 0;
+    if (rest[0] == ':' && text_to_uint64(text_of(rest + 1), &port)) {
+        command_fail("\"%s\": a tracking host has no port, only [server] "
+                     "public_url can have one; give the host alone: %.*s",
+                     written, TEXT_ARGUMENTS(host));
+        return false;
+    }
+    if (rest[0] != '\0') {
+        command_fail("\"%s\" is no host; give the host alone: %.*s", written,
+                     TEXT_ARGUMENTS(host));
+        return false;
+    }
+    if (!command_read_domain(written, out_host, DOMAIN_TEXT_MAX + 1)) {
+        return false;
+    }
+    if (strchr(out_host, '.') == NULL) {
+        command_fail("\"%s\" has no dot, so that recipients could not find "
+                     "it; give the whole name, as in click.shop.example",
+                     written);
+        return false;
+    }
+    return true;
+}
+
+/* Under which host new links of the account are. False: that could not be
+ * asked. */
+static bool find_used_host(struct command_call *call, const char *account_id,
+                           struct buffer *out_used)
+{
+    struct admin_table *table =
+        command_query(call, "admin_tracking_host_list", &account_id, 1);
+    for (size_t row = 0; table != NULL && row < admin_row_count(table); row++) {
+        if (admin_value(table, row, "is_used")[0] == 't') {
+            buffer_append_string(out_used, admin_value(table, row, "host"));
+        }
+    }
+    bool is_found = table != NULL && out_used->length > 0;
+    admin_table_free(&table);
+    return is_found;
+}
+
+/* New links have the oldest host of their account. */
+static int say_host_added(struct command_call *call, const char *account_id,
+                          const char *host, const char *scheme)
+{
+    struct buffer used = { 0 };
+    if (!find_used_host(call, account_id, &used)) {
+        buffer_free(&used);
+        return COMMAND_FAILED;
+    }
+    bool is_used = strcmp(used.data, host) == 0;
+    json_t *json =
+        json_pack("{sssssssb}", "account", call->arguments[0], "host", host,
+                  "scheme", scheme, "is_used", is_used);
+    if (is_used) {
+        output_done(call, json,
+                    "new links of account %s are under %s://%s/ from now on; "
+                    "its DNS must lead to Baton's HTTP listener or to a proxy "
+                    "before it, which leaves the Host field as it is",
+                    call->arguments[0], scheme, host);
+    } else {
+        output_done(call, json,
+                    "links of account %s may be under %s://%s/; new ones stay "
+                    "under %s until that is removed (baton tracking-host "
+                    "remove %s %s)",
+                    call->arguments[0], scheme, host, used.data,
+                    call->arguments[0], used.data);
+    }
+    buffer_free(&used);
+    return COMMAND_DONE;
+}
+
 static int host_add(struct command_call *call)
 {
     struct id_text id;
@@ -32,7 +117,7 @@ static int host_add(struct command_call *call)
     char host[DOMAIN_TEXT_MAX + 1];
     const char *scheme =
         command_option(call, "--http") != NULL ? "http" : "https";
-    if (!command_read_domain(call->arguments[1], host, sizeof(host)) ||
+    if (!read_host(call->arguments[1], host) ||
         !command_find_account(call, call->arguments[0], &id)) {
         return COMMAND_FAILED;
     }
@@ -45,13 +130,7 @@ static int host_add(struct command_call *call)
                                           : command_fail("%s", error.text);
     }
     admin_table_free(&table);
-    output_done(call,
-                json_pack("{ssssss}", "account", call->arguments[0], "host",
-                          host, "scheme", scheme),
-                "links of account %s can be under %s://%s/; it has to lead to "
-                "Baton's HTTP listener, with the Host field as it is",
-                call->arguments[0], scheme, host);
-    return COMMAND_DONE;
+    return say_host_added(call, id.text, host, scheme);
 }
 
 static int host_list(struct command_call *call)

@@ -138,6 +138,31 @@ def test_an_account_from_beginning_to_end(baton, sink):
     baton.cli("domain", "remove", "shop", "shop.example")
 
 
+def test_an_account_goes_with_what_it_has(baton):
+    baton.cli("account", "add", "closing")
+    assert baton.cli("account", "remove", "closing").stdout == (
+        "account closing removed\n")
+    baton.cli("account", "add", "closing")
+    for user in ("web", "mail"):
+        baton.cli("credential", "add", "closing", user + "-of-closing")
+    baton.cli("domain", "add", "closing", "closing.example")
+    baton.cli("group", "add", "closing", "News")
+    baton.cli("suppression", "add", "closing", "a@rcpt.example")
+    baton.cli("suppression", "add", "closing", "b@rcpt.example")
+    baton.cli("untracked", "add", "closing", "c@rcpt.example")
+    refused = baton.cli("account", "remove", "closing", check=False)
+    assert refused.returncode == 1
+    for words in ("has 2 suppressions, 1 objection to being tracked, which",
+                  "baton suppression export closing", "--yes"):
+        assert words in refused.stderr, refused.stderr
+    assert len(baton.cli_json("suppression", "list", "closing")) == 2
+    removed = baton.cli("account", "remove", "closing", "--yes").stdout
+    assert ("account closing removed, with 2 user names, 1 domain, 1 group, 2"
+            " suppressions, 1 objection to being tracked\n") == removed
+    assert not [row for row in baton.cli_json("account", "list")
+                if row["name"] == "closing"]
+
+
 def test_networks(baton, sink):
     baton.cli("account", "add", "lan")
     baton.cli("set", "lan", "any_sender", "on")
@@ -179,6 +204,20 @@ def test_networks(baton, sink):
     (("pass-through", "perhaps"), "perhaps"),
     (("untracked", "add", "demo", "no-address"), "no-address"),
     (("untracked", "remove", "demo", "a@b.c"), "a@b.c"),
+    (("credential", "add", "demo", "y", "--group", "{y}"), "without its braces"),
+    (("group", "add", "demo", "{News}"), "give the name without its braces"),
+    (("group", "rename", "demo", "x", "{News}"), "give the name without its braces"),
+    (("group", "set", "demo", "X", "trackopens", "off"), "did you mean track_opens"),
+    (("suppression", "add", "demo", "*@example.org"),
+     "name one address; domains cannot be suppressed"),
+    (("suppression", "add", "demo", "example.org"), "domains cannot be suppressed"),
+    (("tracking-host", "add", "demo", "https://click.shop.example/x"),
+     "give the host alone: click.shop.example\n"),
+    (("tracking-host", "add", "demo", "click.shop.example:8443"),
+     "has no port, only [server] public_url can have one"),
+    (("tracking-host", "add", "demo", "click.shop.example/c"),
+     "give the host alone: click.shop.example\n"),
+    (("tracking-host", "add", "demo", "links"), "has no dot"),
     (("credential", "add", "demo", "y", "--group", " "), "empty"),
     (("message", "diff", "12345", "a@b"), "12345"),
     (("message", "diff", "x", "a@b"), "no message id"),
@@ -389,6 +428,42 @@ def test_groups(baton):
     assert "Daily alert" in baton.cli("group", "list", "demo").stdout
 
 
+def test_a_group_that_is_there_is_named_as_it_is(baton):
+    baton.cli("group", "add", "demo", "News Letter")
+    baton.cli("group", "add", "demo", "Other")
+    for line in (("add", "demo", "NEWS letter"),
+                 ("rename", "demo", "Other", "news LETTER")):
+        result = baton.cli("group", *line, check=False)
+        assert result.returncode == 1
+        assert 'has a group "News Letter" already' in result.stderr
+
+
+def test_values_and_names_of_settings_are_taken_in_any_case(baton):
+    def setting(name):
+        return {row["key"]: row["value"] for row in baton.cli_json("set", "demo")}[name]
+    for written, name, value in (
+            ("FULL", "privacy", "full"), ("Pseudonymous", "PRIVACY", "pseudonymous"),
+            ("ACCEPT", "On_Refusal", "accept"), ("OFF", "analytics", "off"),
+            ("Autumn Sale", "utm_campaign", "Autumn Sale"),
+            ("Unlimited", "recipients_per_day", "unlimited")):
+        baton.cli("set", "demo", name, written)
+        assert setting(name.lower()) == value
+        baton.cli("set", "demo", name, "--default")
+    baton.cli("group", "add", "demo", "Cases", "--kind", "Marketing")
+    baton.cli("group", "set", "demo", "Cases", "Track_Opens", "OFF")
+    row, = [row for row in baton.cli_json("group", "list", "demo")
+            if row["group_name"] == "Cases"]
+    assert row["kind"] == "marketing" and row["settings"] == {"track_opens": "off"}
+    baton.cli("group", "set", "demo", "Cases", "KIND", "Transactional")
+    assert baton.cli_json("pass-through", "Off") == {"pass_through": "off"}
+    baton.cli("suppression", "add", "demo", "x@rcpt.example", "--reason",
+              "Unsubscribe")
+    row, = baton.cli_json("suppression", "list", "demo", "--reason", "UNSUBSCRIBE")
+    assert row["reason"] == "unsubscribe"
+    baton.cli("suppression", "remove", "demo", "x@rcpt.example")
+    baton.cli("message", "list", "--state", "Queued")
+
+
 def test_a_credential_has_a_group(baton):
     baton.cli("credential", "add", "demo", "grouped", "--group", "Receipts")
     row, = [row for row in baton.cli_json("credential", "list", "demo")
@@ -414,6 +489,12 @@ def test_counters(baton):
     assert [row["outbound"] for row in hours] == [6, 14]
     text = baton.cli("counters", "demo", "--group", "Counted").stdout
     assert re.search(r"day +outbound .*opens_human", text) and " 6 " in text
+    assert "cancelled" not in text and "resubscribes" not in text
+    baton.sql("UPDATE baton.counter SET cancelled = 5, resubscribes = 2 WHERE"
+              " group_id = %s AND shard = 8", group)
+    text = baton.cli("counters", "demo", "--group", "Counted").stdout
+    assert re.search(r"failed +cancelled +complaints .*unsubscribes +resubscribes",
+                     text) and re.search(r" 5 .* 2\n", text)
     everything = baton.cli_json("counters", "demo")
     assert sum(row["outbound"] for row in everything) >= 6
     result = baton.cli("counters", "demo", "--daily", "--hourly", check=False)
@@ -445,6 +526,9 @@ def test_a_suppression_from_beginning_to_end(baton):
     baton.cli("suppression", "remove", "demo", "ann@rcpt.example", "--group", "{}")
     baton.cli("suppression", "remove", "demo", "ANN@rcpt.example", "--all")
     assert baton.cli_json("suppression", "list", "demo") == []
+    assert baton.cli("suppression", "list", "demo").stdout == "Nobody is suppressed.\n"
+    assert "No such address" in baton.cli("suppression", "list", "demo", "--reason",
+                                          "manual").stdout
 
 
 def test_a_suppression_stops_what_is_queued(waiting):
@@ -514,7 +598,7 @@ def test_import_names_bad_lines_and_takes_the_others(baton, tmp_path):
     for line, word in ((7, "no-address"), (8, "mood"), (9, "the day before"),
                        (10, "4 fields"), (11, "UTF-8")):
         assert re.search(rf"line {line}: .*{word}", result.stderr), result.stderr
-    assert "3 imported, 0 known already, 5 bad; 1 groups made" in result.stdout
+    assert "3 imported, 0 known already, 5 bad; 1 group made" in result.stdout
     found = {row["address"]: row for row in
              baton.cli_json("suppression", "list", "demo")}
     bob, cat = found["bob@rcpt.example"], found["cat@rcpt.example"]
@@ -571,8 +655,12 @@ def test_import_of_many_is_quick_and_later_expiry_wins(baton):
 
 
 def test_tracking_hosts(baton):
-    baton.cli("tracking-host", "add", "demo", "Links.Demo.example")
-    baton.cli("tracking-host", "add", "demo", "plain.demo.example", "--http")
+    first = baton.cli("tracking-host", "add", "demo", "Links.Demo.example").stdout
+    assert ("new links of account demo are under https://links.demo.example/ from"
+            " now on; its DNS must") in first
+    second = baton.cli("tracking-host", "add", "demo", "plain.demo.example",
+                       "--http").stdout
+    assert "new ones stay under links.demo.example until" in second
     listed = baton.cli_json("tracking-host", "list", "demo")
     assert [(row["host"], row["scheme"], row["is_used"]) for row in listed] == [
         ("links.demo.example", "https", True),
@@ -599,9 +687,16 @@ def test_a_new_key_is_used_only_when_everybody_has_it(baton):
 
 def test_the_emergency_switch(baton):
     assert baton.cli_json("pass-through") == {"pass_through": "off"}
-    assert baton.cli_json("pass-through", "on") == {"pass_through": "on"}
+    assert baton.cli_json("pass-through", "ON") == {"pass_through": "on"}
     assert baton.value("SELECT value FROM baton.server_setting") == "on"
+
+    def is_rewritten():
+        message_id = str(baton.submit(HTML, ["b@rcpt.example"]))
+        return "link" in {edit["what"] for edit in baton.cli_json(
+            "message", "diff", message_id, "b@rcpt.example")["edits"]}
+    wait_until(lambda: not is_rewritten(), "copies that are left alone")
     baton.cli("pass-through", "off")
+    wait_until(is_rewritten, "copies that are rewritten")
 
 
 # What a copy has that the message had not
@@ -649,7 +744,7 @@ def test_message_diff_is_the_copy_that_left(baton, offer, sink):
     assert text("same", "removed") == HTML.decode()
     marked = baton.cli("message", "diff", offer, "bob@rcpt.example",
                        "--full").stdout
-    assert "[-X-Baton-Tag: october" in marked
+    assert "[-X-Baton-Tag: october" in marked and marked.endswith("\n")
     assert re.search(r'href="(?:\[-.*?-\])?\{\+http\S+/c/', marked), marked
 
 
@@ -702,6 +797,18 @@ def test_message_show_tells_opens_clicks_group_and_tags(baton, offer):
     assert [e["verdict"] for e in events if e["kind"] == "clicked"] == ["machine"]
 
 
+def test_message_show_gives_programs_lists(baton, offer):
+    baton.sql("UPDATE baton.delivery SET clicked_links = '{1}',"
+              " clicked_at = ARRAY[now()] WHERE message_id = %s"
+              " AND recipient LIKE 'bob@%%'", offer)
+    shown = baton.cli_json("message", "show", offer)
+    assert shown["tags"] == ["october"] and shown["metadata"] == {"order": 4711}
+    assert [(row["clicked_links"], row["human_clicked_links"])
+            for row in shown["deliveries"]] == [([], []), ([1], [])]
+    keys = [*shown, *shown["deliveries"][0]]
+    assert not [key for key in keys if key.endswith(("_text", "_json"))]
+
+
 # Routes and the sandbox
 
 
@@ -734,6 +841,22 @@ def test_the_sandbox(baton):
     rows = wait_until(kept, "a delivery in the sandbox")
     shown = baton.cli("sandbox", "show", str(rows[0]["delivery_id"])).stdout
     assert "Subject: in the sand" in shown and "Received:" in shown
+    assert shown.endswith("\n") and "-----" not in shown
+    message_id = str(baton.submit(message(subject="no end", body="none"),
+                                  ["b@sand.example", "c@sand.example"]))
+    baton.wait_for_empty_queue()
+    both = baton.cli("sandbox", "show", message_id).stdout
+    assert both.count("Subject: no end") == 2 and both.endswith("\n")
+    assert both.startswith("----- to b@sand.example -----\n")
+    assert "\n----- to c@sand.example -----\n" in both
+    one = baton.cli("sandbox", "show", message_id, "C@sand.example").stdout
+    assert one.count("Subject: no end") == 1 and "-----" not in one
+    row, = baton.cli_json("sandbox", "show", message_id, "c@sand.example")
+    assert row["recipient"] == "c@sand.example"
+    none = baton.cli("sandbox", "show", message_id, "d@sand.example", check=False)
+    assert none.returncode == 1
+    assert "those to b@sand.example, c@sand.example" in none.stderr
+    baton.cli("route", "remove", "sand.example")
 
 
 # Migration and health
