@@ -58,14 +58,15 @@ static bool pass_over(const struct control_reader *reader, const char *reason)
 /* --- texts --- */
 
 /* Why this cannot be kept as a text for people; NULL: it can. */
-static const char *text_problem(const char *value, size_t length_max)
+static const char *text_problem(struct arena *arena, const char *value,
+                                size_t length_max)
 {
     struct text text = text_of(value);
     if (text.length == 0) {
         return "it is empty";
     }
     if (text.length > length_max) {
-        return "it is too long";
+        return arena_printf(arena, "it is longer than %zu bytes", length_max);
     }
     for (size_t i = 0; i < text.length; i++) {
         unsigned char byte = (unsigned char)text.data[i];
@@ -187,7 +188,8 @@ bool control_add_tag(struct control_reader *reader, const char *tag)
 {
     struct control *control = reader->control;
     const char *trimmed = trim(reader->arena, tag);
-    const char *problem = text_problem(trimmed, CONTROL_TAG_BYTES_MAX);
+    const char *problem =
+        text_problem(reader->arena, trimmed, CONTROL_TAG_BYTES_MAX);
     if (problem != NULL) {
         return pass_over(reader, problem);
     }
@@ -239,6 +241,50 @@ static bool is_too_deep(const char *json)
     return false;
 }
 
+static bool is_letter(char byte)
+{
+    return ascii_is_alnum(byte) && !ascii_is_digit(byte);
+}
+
+/* Octets of the token that the text begins with, as jansson cuts it. */
+static size_t token_length(const char *json)
+{
+    size_t length = 1;
+    if (is_letter(json[0])) {
+        while (is_letter(json[length])) {
+            length++;
+        }
+    } else if (json[0] == '"') {
+        while (json[length] != '\0' && json[length] != '"') {
+            length += json[length] == '\\' && json[length + 1] != '\0' ? 2 : 1;
+        }
+        length += json[length] == '"' ? 1 : 0;
+    } else if (json[0] == '-' || ascii_is_digit(json[0])) {
+        length += strspn(json + 1, "0123456789.eE+-");
+    }
+    return length;
+}
+
+/* jansson counts up to the end of the token that it did not want: the byte
+ * that the token begins with, from 1 on. Within a token, and where the text
+ * ends too soon, it is what jansson says. */
+static int wrong_byte(const char *json, const json_error_t *reason)
+{
+    size_t end = reason->position < 0 ? 0 : (size_t)reason->position;
+    size_t at = 0;
+    if (json_error_code(reason) == json_error_premature_end_of_input) {
+        return reason->position;
+    }
+    while (at < end && json[at] != '\0') {
+        size_t length = token_length(json + at);
+        if (at + length == end) {
+            return (int)at + 1;
+        }
+        at += length;
+    }
+    return reason->position;
+}
+
 json_t *control_parse_object(struct control_reader *reader, const char *value)
 {
     json_error_t reason;
@@ -258,7 +304,7 @@ json_t *control_parse_object(struct control_reader *reader, const char *value)
         bool is_twice = json_error_code(&reason) == json_error_duplicate_key;
         control_refuse(reader, "%s at byte %d",
                        is_twice ? "a key stands twice" : "not JSON",
-                       reason.position);
+                       wrong_byte(json, &reason));
         return NULL;
     }
     if (!json_is_object(object)) {
@@ -340,7 +386,7 @@ static bool read_send_at(struct control_reader *reader, const char *value)
 
 static bool read_pool(struct control_reader *reader, const char *value)
 {
-    const char *problem = text_problem(value, POOL_NAME_MAX);
+    const char *problem = text_problem(reader->arena, value, POOL_NAME_MAX);
     if (problem != NULL) {
         return control_refuse(reader, "%s", problem);
     }
@@ -370,7 +416,8 @@ static bool read_sandbox(struct control_reader *reader, const char *value)
 static bool read_idempotency_key(struct control_reader *reader,
                                  const char *value)
 {
-    const char *problem = text_problem(value, IDEMPOTENCY_KEY_MAX);
+    const char *problem =
+        text_problem(reader->arena, value, IDEMPOTENCY_KEY_MAX);
     if (problem == NULL && text_has_8bit(text_of(value))) {
         problem = "it is not ASCII";
     }
@@ -564,16 +611,37 @@ static bool read_all(struct control_reader *reader,
     return true;
 }
 
-static bool keep_metadata(struct control_reader *reader)
+/* The longest field is the one that is too long. */
+static void blame_longest(struct control_reader *reader,
+                          const struct found_field *found, size_t count)
+{
+    size_t longest = count;
+    for (size_t i = 0; i < count; i++) {
+        bool is_read = found[i].row->read != NULL;
+        if (is_read &&
+            (longest == count || found[i].field->value.length >
+                                     found[longest].field->value.length)) {
+            longest = i;
+        }
+    }
+    check(longest < count); /* some field gave the metadata */
+    reader->row = found[longest].row;
+    reader->name = found[longest].field->name;
+}
+
+static bool keep_metadata(struct control_reader *reader,
+                          const struct found_field *found, size_t count)
 {
     if (json_object_size(reader->metadata) == 0) {
         return true;
     }
     char *json = dump_metadata(reader->arena, reader->metadata);
     if (strlen(json) > CONTROL_METADATA_BYTES_MAX) {
-        return error_set(reader->error,
-                         "The metadata of the message is larger than %d bytes",
-                         CONTROL_METADATA_BYTES_MAX);
+        blame_longest(reader, found, count);
+        return control_refuse(reader,
+                              "the metadata of the message is larger than %d "
+                              "bytes",
+                              CONTROL_METADATA_BYTES_MAX);
     }
     reader->control->metadata = json;
     return true;
@@ -594,7 +662,8 @@ bool control_read(const struct header *header, int64_t now, struct arena *arena,
         .control = out_control,
         .error = error,
     };
-    bool is_read = read_all(&reader, found, count) && keep_metadata(&reader);
+    bool is_read =
+        read_all(&reader, found, count) && keep_metadata(&reader, found, count);
     json_decref(reader.metadata);
     return is_read;
 }

@@ -15,7 +15,10 @@ static bool read_send_at(struct control_reader *reader, const char *value)
 {
     int64_t send_at;
     if (!control_parse_time(text_of(value), reader->now, &send_at)) {
-        return control_refuse(reader, "\"%.60s\" is no time", value);
+        return control_refuse(reader,
+                              "\"%.60s\" is no time; write it as 2026-11-21 "
+                              "02:13:02 in UTC or as in a Date field",
+                              value);
     }
     return control_set_send_at(reader, send_at);
 }

@@ -226,15 +226,29 @@ static const struct {
     const char *sentence;
 } refusals[] = {
     { "X-Baton-Metadata: {\"a\": nope}\r\n",
+      "X-Baton-Metadata: not JSON at byte 7" },
+    { "X-Baton-Metadata: order=4711\r\n",
+      "X-Baton-Metadata: not JSON at byte 1" },
+    { "X-Baton-Metadata: {user: 7}\r\n",
+      "X-Baton-Metadata: not JSON at byte 2" },
+    { "X-Baton-Metadata: {'user': 7}\r\n",
+      "X-Baton-Metadata: not JSON at byte 2" },
+    { "X-Baton-Metadata: {\"a\\\"b\": 1, \"c\": }\r\n",
+      "X-Baton-Metadata: not JSON at byte 18" },
+    { "X-Baton-Metadata: {\"a\": 1} {\"b\": 2}\r\n",
       "X-Baton-Metadata: not JSON at byte 10" },
+    { "X-Baton-Metadata: {\"a\": 1 \"b\": 2}\r\n",
+      "X-Baton-Metadata: not JSON at byte 9" },
+    { "X-Baton-Metadata: {\"a\": -}\r\n",
+      "X-Baton-Metadata: not JSON at byte 7" },
     { "X-Baton-Metadata: {\"order\":12\r\n",
       "X-Baton-Metadata: not JSON at byte 11" },
     { "X-Baton-Metadata: {\"a\":1,\"a\":2}\r\n",
-      "X-Baton-Metadata: a key stands twice at byte 10" },
+      "X-Baton-Metadata: a key stands twice at byte 8" },
     { "X-Baton-Metadata: [1]\r\n", "X-Baton-Metadata: not a JSON object" },
     { "X-Baton-Metadata:\r\n", "X-Baton-Metadata: not JSON at byte 0" },
     { "X-Baton-Metadata: {\"a\":\"\\u0000\"}\r\n",
-      "X-Baton-Metadata: not JSON at byte 13" },
+      "X-Baton-Metadata: not JSON at byte 6" },
     { "X-Baton-Metadata: {\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}\r\n",
       "X-Baton-Metadata: larger than 65536 bytes, or more than 16 levels" },
     { "X-Baton-Group:\r\n", "X-Baton-Group: the name is empty" },
@@ -244,7 +258,7 @@ static const struct {
       "X-Baton-Group: it stands twice" },
     { "X-Baton-Tag: \r\n", "X-Baton-Tag: it is empty" },
     { "X-Baton-Tag: " HUNDRED TEN TEN TEN "\r\n",
-      "X-Baton-Tag: it is too long" },
+      "X-Baton-Tag: it is longer than 128 bytes" },
     { "X-Baton-Tag: =?utf-8?Q?a=07?=\r\n",
       "X-Baton-Tag: it has control characters" },
     { "X-Baton-Tag: =?utf-8?Q?a=00b?=\r\n",
@@ -281,7 +295,7 @@ static const struct {
     { "Idempotency-Key:\r\n",
       "Idempotency-Key: it is empty; it has 1 to 255 printable characters" },
     { "Idempotency-Key: " HUNDRED HUNDRED HUNDRED "\r\n",
-      "Idempotency-Key: it is too long; it has 1 to 255 printable "
+      "Idempotency-Key: it is longer than 255 bytes; it has 1 to 255 printable "
       "characters" },
     { "Idempotency-Key: \xc3\xa9\r\n",
       "Idempotency-Key: it is not ASCII; it has 1 to 255 printable "
@@ -289,19 +303,22 @@ static const struct {
     { "X-Baton-Grop: a\r\n", "X-Baton-Grop: there is no such field" },
 
     { "X-MC-Metadata: {a}\r\n", "X-MC-Metadata: not JSON at byte 2" },
-    { "X-MC-SendAt: soon\r\n", "X-MC-SendAt: \"soon\" is no time" },
+    { "X-MC-SendAt: soon\r\n", "X-MC-SendAt: \"soon\" is no time; write it as "
+                               "2026-11-21 02:13:02 in UTC or as in a Date "
+                               "field" },
     { "X-MC-SendAt: 2027-11-21 02:13:02\r\n",
       "X-MC-SendAt: a message waits for at most 30 days" },
     { "X-Mailgun-Variables: 7\r\n", "X-Mailgun-Variables: not JSON at byte 1" },
     { "X-Mailgun-Deliver-By: 21 Foo 2026 02:14:02 +0000\r\n",
-      "X-Mailgun-Deliver-By: \"21 Foo 2026 02:14:02 +0000\" is no time" },
+      "X-Mailgun-Deliver-By: \"21 Foo 2026 02:14:02 +0000\" is no time; "
+      "write it as 2026-11-21 02:13:02 in UTC or as in a Date field" },
     { "X-SMTPAPI: {\"category\": \"a\"\r\n", "X-SMTPAPI: not JSON at byte 16" },
     { "X-SMTPAPI: {\"send_at\": \"soon\"}\r\n",
       "X-SMTPAPI: send_at is no time in seconds since 1970" },
     { "X-SMTPAPI: {\"send_at\": 9007199254740993}\r\n",
       "X-SMTPAPI: a message waits for at most 30 days" },
     { "X-MSYS-API: {\r\n", "X-MSYS-API: not JSON at byte 1" },
-    { "x-xsdata: nope\r\n", "X-xsData: not JSON at byte 4" },
+    { "x-xsdata: nope\r\n", "X-xsData: not JSON at byte 1" },
     { "X-PM-Metadata-a: \xff\r\n", "X-PM-Metadata-a: it is not UTF-8" },
 };
 
@@ -416,7 +433,11 @@ static void test_limits(void **state)
     } sizes[] = {
         { "X-Baton-Metadata: ", "{\"a\":\"", 16384 - 8, "\"}", NULL },
         { "X-Baton-Metadata: ", "{\"a\":\"", 16384 - 7, "\"}",
-          "The metadata of the message is larger than 16384 bytes" },
+          "X-Baton-Metadata: the metadata of the message is larger than 16384 "
+          "bytes" },
+        { "X-Baton-Tag: a\r\nX-PM-Metadata-Long: ", "", 16384, "",
+          "X-PM-Metadata-Long: the metadata of the message is larger than "
+          "16384 bytes" },
         { "X-MC-MergeVars: ", "", 100000, "", NULL },
         { "X-SMTPAPI: ", "{\"to\":\"", 65000, "\"}", NULL },
         { "X-SMTPAPI: ", "{\"to\":\"", 65536, "\"}",
