@@ -377,6 +377,16 @@ def test_the_examples_of_reporting_md_run(history):
         rows(history, example.replace("%", "%%"))
 
 
+def test_the_first_example_tells_who_opened_what_was_sent_yesterday(history):
+    with open(instance.ROOT + "/docs/reporting.md", encoding="utf-8") as file:
+        text = file.read()
+    assert "current_date" not in text  # of the session's zone, days are in UTC
+    example = re.search(r"newsletter.*?^    (SELECT.*?;)", text, re.M | re.S)[1]
+    example = example.replace("'shop'", "'demo'").replace("'Newsletter'", "'News'")
+    row, = rows(history, example.replace("%", "%%"))
+    assert (row["sent"], row["opened"], row["percent"]) == (2, 1, 50)
+
+
 @pytest.mark.parametrize("statement", [
     "SELECT * FROM baton.suppression", "SELECT * FROM baton.token_key",
     "SELECT * FROM baton.hit", "SELECT * FROM baton.counter",
