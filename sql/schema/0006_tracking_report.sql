@@ -720,6 +720,50 @@ BEGIN
 END;
 $$;
 
+-- The end of a delivery whose queue row somebody else took: an operator or an
+-- unsubscribe while it was on the wire, or another worker. One that arrived has
+-- arrived, and what had counted for its other end is taken back. All other ends
+-- come too late: they count for nothing (the setting baton.uncounted).
+CREATE FUNCTION baton.settle_unfinished(p_account bigint, p_delivery bigint,
+                                        p_attempt integer, p_state text,
+                                        p_reply text, p_finished timestamptz)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_old baton.delivery;
+    v_arrived boolean;
+BEGIN
+    SELECT * INTO v_old
+    FROM baton.delivery
+    WHERE account_id = p_account AND delivery_id = p_delivery
+    FOR NO KEY UPDATE;
+    v_arrived := coalesce(p_state = 'delivered'
+                          AND v_old.state IN ('suppressed', 'cancelled'), false);
+    UPDATE baton.delivery
+    SET attempt_count = greatest(p_attempt, attempt_count),
+        state = CASE WHEN v_arrived THEN p_state ELSE state END,
+        finished_at = CASE WHEN v_arrived THEN p_finished ELSE finished_at END,
+        last_reply = CASE WHEN v_arrived THEN p_reply ELSE last_reply END
+    WHERE account_id = p_account AND delivery_id = p_delivery;
+    IF v_arrived THEN
+        INSERT INTO baton.counter (account_id, group_id, hour, shard,
+                                   failed_suppressed, cancelled)
+        VALUES (p_account, v_old.group_id,
+                date_trunc('hour', v_old.finished_at, 'UTC'),
+                baton.counter_shard(baton.make_id(), 5),
+                -(v_old.state = 'suppressed')::integer,
+                -(v_old.state = 'cancelled')::integer)
+        ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
+        SET failed_suppressed = counter.failed_suppressed
+                                + EXCLUDED.failed_suppressed,
+            cancelled = counter.cancelled + EXCLUDED.cancelled;
+    ELSE
+        PERFORM set_config('baton.uncounted', concat_ws(',',
+            nullif(current_setting('baton.uncounted', true), ''), p_delivery),
+            true);
+    END IF;
+END;
+$$;
+
 -- An instant as people and other programs write it; NULL for what is none.
 CREATE FUNCTION baton.read_instant(p_written text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE AS $$

@@ -1,4 +1,5 @@
 -- Store events, and move the counters by what was stored.
+-- Deliveries in the setting baton.uncounted (result_finish) move none.
 -- Parameters, one element an event:
 --   $1 account_id bigint[]
 --   $2 event_id bigint[]
@@ -32,6 +33,10 @@ WITH given AS MATERIALIZED (
            baton.counter_shard(event_id, lane) AS shard, kind, quantity, bytes
     FROM given
     WHERE quantity > 0
+      AND (delivery_id IN (
+               SELECT unnest(string_to_array(
+                   current_setting('baton.uncounted', true), ',')::bigint[])))
+          IS NOT TRUE
 )
 INSERT INTO baton.counter (
     account_id, group_id, hour, shard, outbound, bytes, refused, sent,

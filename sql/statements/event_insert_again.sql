@@ -1,5 +1,6 @@
 -- Like event_insert, for rows that may be there already: they stay as they
 -- are and count for nothing. Twice as dear, so only for what is sent again.
+-- Deliveries in the setting baton.uncounted (result_finish) move none.
 -- Parameters, one element an event:
 --   $1 account_id bigint[]
 --   $2 event_id bigint[]
@@ -35,6 +36,10 @@ WITH given AS MATERIALIZED (
            baton.counter_shard(event_id, lane) AS shard, kind, quantity, bytes
     FROM given
     WHERE quantity > 0
+      AND (delivery_id IN (
+               SELECT unnest(string_to_array(
+                   current_setting('baton.uncounted', true), ',')::bigint[])))
+          IS NOT TRUE
       AND (account_id, event_id) IN (SELECT account_id, event_id FROM stored)
 )
 INSERT INTO baton.counter (

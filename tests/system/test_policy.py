@@ -431,6 +431,42 @@ def test_p6_p7_who_objects_is_not_tracked_also_backwards(relay, sink):
                        " WHERE kind = 'opened'") == 1
 
 
+# One end
+
+@pytest.mark.parametrize("reply", ["250 2.0.0 kept", "550 5.1.1 nobody"])
+@pytest.mark.parametrize("end", ["suppressed", "cancelled"])
+def test_what_is_on_the_wire_has_one_end(make_baton, make_sink, end, reply):
+    given_up = threading.Event()
+
+    def hold(session, _):
+        assert given_up.wait(30)
+        return reply
+
+    sink = make_sink(on={"message": hold})
+    relay = make_baton(routes={"*": f"smtp://127.0.0.1:{sink.port}"})
+    message_id = relay.submit(html())
+    wait_until(lambda: any("DATA" in session.commands
+                           for session in sink.sessions), "the copy")
+    if end == "suppressed":
+        relay.cli("suppression", "add", "demo", "b@rcpt.example")
+    else:
+        relay.cli("queue", "cancel", "--message", str(message_id))
+    given_up.set()
+    wait_until(lambda: relay.value("SELECT count(*) FROM baton.attempt") == 1,
+               "the attempt")
+    last = "delivered" if reply.startswith("250") else end
+    row, = relay.sql("SELECT state, attempt_count FROM baton.delivery"
+                     " WHERE message_id = %s", message_id)
+    assert row == {"state": last, "attempt_count": 1}
+    counts, = relay.sql(
+        "SELECT sum(outbound)::int AS outbound, sum(sent)::int AS delivered,"
+        " sum(failed_suppressed)::int AS suppressed,"
+        " sum(cancelled)::int AS cancelled,"
+        " sum(failed_permanent)::int AS bounced FROM baton.counter")
+    assert counts == {"outbound": 1, "delivered": 0, "suppressed": 0,
+                      "cancelled": 0, "bounced": 0, last: 1}
+
+
 # The directory
 
 def test_many_changes_are_few_loads(make_baton):
