@@ -97,7 +97,11 @@ enum http_verdict track_open_start(struct http_request *request)
     if (text_ends_with_ignoring_case(characters, ".gif")) {
         characters.length -= strlen(".gif");
     }
-    if (request->method != HTTP_GET || service->keys == NULL ||
+    if (request->method == HTTP_GET && service->keys == NULL) {
+        metric_add(&http_metrics[METRIC_HITS_DROPPED], 1);
+        return HTTP_ANSWERED;
+    }
+    if (request->method != HTTP_GET ||
         !is_ours(request, TOKEN_OPEN, characters, &token)) {
         return HTTP_ANSWERED;
     }

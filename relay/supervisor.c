@@ -272,6 +272,7 @@ static void reap(struct supervisor *supervisor)
             supervisor->children[i].pid = 0;
             supervisor->slots[i].session_count = 0;
             supervisor->slots[i].is_accepting = false;
+            supervisor->slots[i].knows_tokens = false;
             if (supervisor->is_stopping) {
                 continue;
             }

@@ -81,6 +81,7 @@ struct worker {
     struct timer measure_timer;
     struct timer drain_timer;
     struct timer door_timer; /* opens the listeners whatever is missing */
+    struct timer probes_timer; /* the same for HTTP */
     size_t crowd; /* how many workers were alive when last heard of */
     bool is_loading_directory;
     int64_t directory_paid_monotonic; /* each load adds its pace */
@@ -146,20 +147,63 @@ static bool is_ready(void *owner, struct buffer *out_reason)
 
 static const struct http_probes probes = { .is_ready = is_ready };
 
-static bool open_http(struct worker *worker, struct error *error)
+static void open_http(struct worker *worker)
 {
+    struct error error;
     for (size_t i = 0; i < worker->setup->listener_count; i++) {
         const struct relay_listener *listener = &worker->setup->listeners[i];
-        if (listener->is_http && worker->http == NULL) {
-            worker->http =
-                http_server_create(worker->loop, listener->descriptor,
-                                   worker->database, &probes, worker, error);
-            if (worker->http == NULL) {
-                return false;
-            }
+        if (!listener->is_http || worker->http != NULL || worker->is_draining) {
+            continue;
+        }
+        worker->http =
+            http_server_create(worker->loop, listener->descriptor,
+                               worker->database, &probes, worker, &error);
+        if (worker->http == NULL) {
+            log_error(NULL, "HTTP is not answered", "reason=\"%s\"",
+                      log_quote(text_of(error.text)));
         }
     }
-    return true;
+}
+
+/* Hits have ids of this worker's own, and tokens are read with keys of the
+ * directory: recipients wait in the backlog until both are there. */
+static void tell_http(struct worker *worker)
+{
+    if (!worker->has_number || worker->directory == NULL) {
+        return;
+    }
+    open_http(worker);
+    if (worker->http != NULL) {
+        http_server_set_directory(worker->http, worker->directory,
+                                  worker->keys);
+        worker->slot->knows_tokens = !worker->is_draining;
+    }
+}
+
+static bool anybody_knows_tokens(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->setup->worker_count; i++) {
+        if (worker->setup->slots[i].knows_tokens) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nobody can read tokens: at least probes are answered, and who follows a link
+ * hears that it does not work just now. */
+static void open_http_for_probes(void *owner)
+{
+    struct worker *worker = owner;
+    if (!anybody_knows_tokens(worker)) {
+        open_http(worker);
+    } else if (worker->http == NULL) {
+        log_debug(NULL, "HTTP is left to other workers",
+                  "reason=\"this one does not know the keys yet\"");
+        timer_start(&worker->probes_timer, worker->loop,
+                    DOOR_PATIENCE_MILLISECONDS * clock_rate(),
+                    open_http_for_probes, worker);
+    }
 }
 
 static void open_doors(void *owner)
@@ -192,6 +236,7 @@ static void open_doors_when_ready(struct worker *worker)
 static void close_doors(struct worker *worker)
 {
     worker->slot->is_accepting = false;
+    worker->slot->knows_tokens = false;
     timer_stop(&worker->door_timer);
     for (size_t i = 0; i < worker->setup->listener_count; i++) {
         listener_stop(&worker->doors[i].acceptor);
@@ -226,16 +271,6 @@ static void take_keys(struct token_keys *keys,
         if (key->is_current) {
             token_keys_use(keys, key->key_id);
         }
-    }
-}
-
-/* Hits have ids of this worker's own: not before it has a number. */
-static void tell_http(struct worker *worker)
-{
-    if (worker->http != NULL && worker->has_number &&
-        worker->directory != NULL) {
-        http_server_set_directory(worker->http, worker->directory,
-                                  worker->keys);
     }
 }
 
@@ -640,7 +675,10 @@ static bool start(struct worker *worker, struct error *error)
     }
     timer_start(&worker->door_timer, worker->loop,
                 DOOR_PATIENCE_MILLISECONDS * clock_rate(), open_doors, worker);
-    return open_http(worker, error);
+    timer_start(&worker->probes_timer, worker->loop,
+                DOOR_PATIENCE_MILLISECONDS * clock_rate(), open_http_for_probes,
+                worker);
+    return true;
 }
 
 static void end(struct worker *worker)
@@ -668,6 +706,7 @@ static void end(struct worker *worker)
     timer_stop(&worker->measure_timer);
     timer_stop(&worker->drain_timer);
     timer_stop(&worker->door_timer);
+    timer_stop(&worker->probes_timer);
     watch_stop(&worker->on_hangup);
     watch_stop(&worker->on_terminate);
     watch_stop(&worker->on_interrupt);

@@ -20,6 +20,7 @@ struct worker_slot {
     int64_t worker_id; /* of its lease: the successor retires it */
     int64_t session_count;
     bool is_accepting; /* its listeners are open */
+    bool knows_tokens; /* clicks and opens are answered, not only probes */
     struct pace_signal pace;
 };
 

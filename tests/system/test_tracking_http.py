@@ -789,6 +789,33 @@ def test_p2_redirects_go_on_without_postgresql(make_baton, postgres):
     assert len(links.suppressions("away@rcpt.example")) == 1
 
 
+def test_a_worker_that_knows_no_keys_leaves_recipients_to_one_that_does(
+        make_baton, postgres):
+    baton = make_baton(settings={"server": {"workers": "2"},
+                                 "http": {"hit_deadline": "250 ms"}},
+                       routes={"*": "discard:"}, prepare=prepare)
+    baton.crashes_expected = True
+    links = Links(baton).deliver(submit(baton))
+    paths = [(links.click(f"https://shop.example/{i}"), links.open())
+             for i in range(100)]
+    baton.connection.close()
+    postgres.stop()
+    try:
+        killed = baton.workers()[0]
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: len(baton.workers()) == 2
+                   and killed not in baton.workers(), "a new worker")
+        wait_until(lambda: 'event="HTTP is left to other workers"' in baton.log(),
+                   "a worker's patience to end")
+        for click, pixel in paths:
+            assert ask(baton.address("http"), click).status == 302
+            assert ask(baton.address("http"), pixel).status == 200
+    finally:
+        postgres.start()
+    wait_until(lambda: len(links.hits()) == 100
+               and len(links.hits("opened")) == 100, "the hits of the outage")
+
+
 def test_a_stuck_postgresql_delays_nobody_for_long(make_baton, postgres):
     """It is there and says nothing: the deadline answers."""
     baton = make_baton(settings={"http": {"hit_deadline": "250 ms"}},
