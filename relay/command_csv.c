@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+static const char too_long[] = "it is longer than 64 KB; does a quote not end?";
+
 static void begin_field(struct csv_reader *reader)
 {
     if (reader->field_count > 0) {
@@ -19,7 +21,7 @@ static void keep_byte(struct csv_reader *reader, int byte)
     if (byte == '\0') {
         reader->problem = "it has a NUL";
     } else if (reader->bytes.length >= CSV_RECORD_BYTES_MAX) {
-        reader->problem = "it is longer than 64 KB; does a quote not end?";
+        reader->problem = too_long;
     } else {
         buffer_append_byte(&reader->bytes, (char)byte);
     }
@@ -38,35 +40,86 @@ static bool skip_mark(struct csv_reader *reader)
            getc(reader->borrowed_file) == mark[2];
 }
 
+static int next_byte(struct csv_reader *reader)
+{
+    int byte = reader->read_again < reader->again.length
+                   ? (unsigned char)reader->again.data[reader->read_again++]
+                   : getc_unlocked(reader->borrowed_file);
+    if (reader->lines_read >= reader->line && byte != EOF) {
+        buffer_append_byte(&reader->behind, (char)byte);
+    }
+    reader->lines_read += byte == '\n' ? 1 : 0;
+    return byte;
+}
+
+/* A wrong quote takes only its own line along: what came behind that is read
+ * again. */
+static void return_to_next_line(struct csv_reader *reader)
+{
+    struct buffer rest = { 0 };
+    buffer_append_text(&rest, buffer_text(&reader->behind));
+    buffer_append_text(&rest,
+                       text_slice(buffer_text(&reader->again),
+                                  reader->read_again, reader->again.length));
+    buffer_free(&reader->again);
+    reader->again = rest;
+    reader->read_again = 0;
+    reader->lines_read = reader->line;
+}
+
+enum place { AT_START, IN_PLAIN, IN_QUOTES, BEHIND_QUOTES, LOST };
+
+static enum place take_byte(struct csv_reader *reader, enum place place,
+                            int byte)
+{
+    if (place == IN_QUOTES && byte == '"') {
+        return BEHIND_QUOTES;
+    }
+    if (place != IN_QUOTES && place != LOST && byte == ',') {
+        begin_field(reader);
+        return AT_START;
+    }
+    if (place == AT_START && byte == '"') {
+        return IN_QUOTES;
+    }
+    if (place == BEHIND_QUOTES && byte == '"') { /* twice: it is one */
+        keep_byte(reader, byte);
+        return IN_QUOTES;
+    }
+    if (place == IN_PLAIN && byte == '"') {
+        reader->problem = "a quote stands in a field that begins with none";
+        return LOST;
+    }
+    if (place == BEHIND_QUOTES && byte != '\r') {
+        reader->problem = "something stands behind a closing quote";
+        return LOST;
+    }
+    keep_byte(reader, byte);
+    return place == AT_START ? IN_PLAIN : place;
+}
+
 /* Up to the end of the record. Returns the byte that ended it. */
 static int read_record(struct csv_reader *reader)
 {
-    bool is_quoted = false;
+    enum place place = AT_START;
     int byte;
-    while ((byte = getc_unlocked(reader->borrowed_file)) != EOF) {
-        reader->lines_read += byte == '\n' ? 1 : 0;
-        if (byte == '"') {
-            int next = is_quoted ? getc_unlocked(reader->borrowed_file) : EOF;
-            if (next == '"') {
-                keep_byte(reader, '"');
-                continue;
-            }
-            if (is_quoted) {
-                ungetc(next, reader->borrowed_file);
-            }
-            is_quoted = !is_quoted;
-        } else if (is_quoted) {
-            keep_byte(reader, byte);
-        } else if (byte == ',') {
-            begin_field(reader);
-        } else if (byte == '\n') {
+    buffer_clear(&reader->behind);
+    while ((byte = next_byte(reader)) != EOF &&
+           (byte != '\n' || place == IN_QUOTES)) {
+        if (place != LOST) {
+            place = take_byte(reader, place, byte);
+        }
+        if (reader->behind.length > CSV_RECORD_BYTES_MAX) {
+            reader->problem = too_long;
             break;
-        } else {
-            keep_byte(reader, byte);
         }
     }
-    if (byte == EOF && is_quoted) {
+    if (byte == EOF && place == IN_QUOTES && reader->problem == NULL) {
         reader->problem = "a quote does not end";
+    }
+    if (reader->problem != NULL && reader->lines_read > reader->line) {
+        return_to_next_line(reader);
+        return '\n';
     }
     return byte;
 }
@@ -117,6 +170,8 @@ const char *csv_field(const struct csv_reader *reader, size_t i)
 void csv_free(struct csv_reader *reader)
 {
     buffer_free(&reader->bytes);
+    buffer_free(&reader->behind);
+    buffer_free(&reader->again);
 }
 
 static void append_field(struct buffer *lines, const char *field)

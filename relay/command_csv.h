@@ -24,6 +24,9 @@ struct csv_reader {
 
     uint64_t lines_read;
     struct buffer bytes;
+    struct buffer behind; /* the record's lines behind its first, as they are */
+    struct buffer again; /* to be read before more of the file */
+    size_t read_again; /* of `again` */
     size_t starts[CSV_FIELDS_MAX];
 };
 

@@ -193,9 +193,17 @@ static bool read_expiry(struct command_call *call, struct id_text *out_seconds,
     return true;
 }
 
+static const char *describe_addition(bool is_new, bool is_kept)
+{
+    if (is_kept) {
+        return " already, by an unsubscribe without an end: that stays";
+    }
+    return is_new ? "" : " (it was before; what is known of it is new)";
+}
+
 static int say_added(struct command_call *call,
                      const struct suppression_scope *scope, bool is_new,
-                     long long count)
+                     bool is_kept, long long count)
 {
     struct buffer name = { 0 };
     name_scope(call, scope, &name);
@@ -205,8 +213,8 @@ static int say_added(struct command_call *call,
                           "suppressed_count", (json_int_t)count),
                 "%s is suppressed for %s%s; %lld queued %s given up",
                 call->arguments[1], name.data,
-                is_new ? "" : " (it was before; what is known of it is new)",
-                count, output_noun(count, "delivery was", "deliveries were"));
+                describe_addition(is_new, is_kept), count,
+                output_noun(count, "delivery was", "deliveries were"));
     buffer_free(&name);
     return COMMAND_DONE;
 }
@@ -244,10 +252,12 @@ static int suppression_add(struct command_call *call)
     if (table == NULL) {
         return COMMAND_FAILED;
     }
-    bool is_new = admin_value(table, 0, "is_new")[0] == 't';
+    bool is_kept = admin_row_count(table) == 0;
+    bool is_new = !is_kept && admin_value(table, 0, "is_new")[0] == 't';
     admin_table_free(&table);
     long long count = apply_to_queue(call, account.text, call->arguments[1]);
-    return count < 0 ? COMMAND_FAILED : say_added(call, &scope, is_new, count);
+    return count < 0 ? COMMAND_FAILED
+                     : say_added(call, &scope, is_new, is_kept, count);
 }
 
 /* -- remove -- */
@@ -493,7 +503,8 @@ static bool check_row(struct import *import, const char *line)
     const char *address = value_of(import, COLUMN_ADDRESS);
     const char *group = value_of(import, COLUMN_GROUP);
     const char *reason = value_of(import, COLUMN_REASON);
-    const char *problem = group[0] == '\0' ? NULL : group_name_problem(group);
+    bool is_name = group[0] != '\0' && strcmp(group, "{}") != 0;
+    const char *problem = is_name ? group_name_problem(group) : NULL;
     struct error error;
     if (import->reader.problem != NULL) {
         name_bad_row(import, line, "%s", import->reader.problem);

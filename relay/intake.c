@@ -576,7 +576,8 @@ static void refuse_for_now(struct smtp_reply *out_reply)
                    "just now: try again to hear its id");
 }
 
-static void answer(struct submission *submission, enum database_result result)
+static void answer(struct submission *submission, enum database_result result,
+                   bool is_key_conflict)
 {
     struct intake_client *client = submission->client;
     const struct held_message *message = submission->message;
@@ -592,7 +593,7 @@ static void answer(struct submission *submission, enum database_result result)
         smtp_reply_set(&reply, 451, "4.3.0",
                        "The message could not be stored in time: try again "
                        "later");
-    } else if (submission->row_values.idempotency_key != NULL) {
+    } else if (is_key_conflict) {
         refuse_for_now(&reply);
     } else {
         smtp_reply_set(&reply, 554, "5.3.0",
@@ -607,6 +608,9 @@ static void on_stored(void *owner, enum database_result result,
     struct submission *submission = owner;
     struct intake *intake = submission->intake;
     struct held_message *message = submission->message;
+    /* baton.require_keys: another worker had it first. */
+    bool is_key_conflict = result == DATABASE_FAILED && error != NULL &&
+                           strstr(error->text, "idempotency key") != NULL;
     list_remove(&submission->link);
     note_key(submission, true);
     if (result == DATABASE_DONE) {
@@ -617,12 +621,12 @@ static void on_stored(void *owner, enum database_result result,
         metric_add(&relay_metrics[METRIC_ACCEPTED_BYTES], message->size_bytes);
         scheduler_note_fresh(intake->options.scheduler,
                              clock_monotonic() - submission->given_monotonic);
-    } else if (result == DATABASE_FAILED) {
+    } else if (result == DATABASE_FAILED && !is_key_conflict) {
         log_error(NULL, "a message could not be stored",
                   "message=%" PRId64 " reason=\"%s\"", message->message_id,
                   log_quote(text_of(error != NULL ? error->text : "")));
     }
-    answer(submission, result);
+    answer(submission, result, is_key_conflict);
     if (result == DATABASE_DONE && submission->is_leased &&
         message->deliveries.count > 0) {
         scheduler_add(intake->options.scheduler, message);

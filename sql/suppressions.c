@@ -2,6 +2,7 @@
 #include "sql/suppressions.h"
 
 #include "core/arena.h"
+#include "core/log.h"
 #include "core/memory.h"
 
 /* -- finding -- */
@@ -124,7 +125,11 @@ static void on_subscription(void *owner, enum database_result result,
                             const struct rows *rows, const struct error *error)
 {
     const struct subscription_wish *wish = owner;
-    (void)error;
+    if (result == DATABASE_FAILED) {
+        log_error(NULL, "an unsubscribe or its end could not be stored",
+                  "reason=\"%s\"",
+                  log_quote(text_of(error != NULL ? error->text : "")));
+    }
     wish->on_changed(wish->owner, result,
                      result == DATABASE_DONE &&
                          rows_boolean(rows, 0, "was_changed"));

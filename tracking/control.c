@@ -285,6 +285,20 @@ static int wrong_byte(const char *json, const json_error_t *reason)
     return reason->position;
 }
 
+static const char *describe_json_error(enum json_error_code code)
+{
+    switch (code) {
+    case json_error_duplicate_key:
+        return "a key stands twice";
+    case json_error_numeric_overflow:
+        return "a number is too large (a string would do)";
+    case json_error_null_character:
+        return "a string has a NUL";
+    default:
+        return "not JSON";
+    }
+}
+
 json_t *control_parse_object(struct control_reader *reader, const char *value)
 {
     json_error_t reason;
@@ -301,9 +315,8 @@ json_t *control_parse_object(struct control_reader *reader, const char *value)
     }
     json_t *object = json_loadb(json, length, JSON_REJECT_DUPLICATES, &reason);
     if (object == NULL) {
-        bool is_twice = json_error_code(&reason) == json_error_duplicate_key;
         control_refuse(reader, "%s at byte %d",
-                       is_twice ? "a key stands twice" : "not JSON",
+                       describe_json_error(json_error_code(&reason)),
                        wrong_byte(json, &reason));
         return NULL;
     }

@@ -174,5 +174,8 @@ const char *group_name_problem(const char *name)
     if (!text_is_utf8(text)) {
         return "the name is not UTF-8";
     }
+    if (strcmp(name, "{}") == 0) {
+        return "{} stands for messages without a group";
+    }
     return has_control(name) ? "the name has control characters" : NULL;
 }

@@ -768,6 +768,9 @@ $$;
 CREATE FUNCTION baton.read_instant(p_written text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
+    IF p_written !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' THEN -- now, infinity …
+        RETURN NULL;
+    END IF;
     RETURN p_written::timestamptz;
 EXCEPTION WHEN data_exception THEN
     RETURN NULL;

@@ -9,6 +9,6 @@ FROM baton.message m
 JOIN baton.delivery d
     ON d.account_id = m.account_id AND d.message_id = m.message_id
    AND d.delivery_id BETWEEN $1::bigint - (86400000::bigint << 22)
-                         AND $1::bigint + (86400000::bigint << 22)
+                         AND least($1::bigint, 1::bigint << 62) + (86400000::bigint << 22)
 WHERE m.message_id = $1::bigint
 ORDER BY d.delivery_id;

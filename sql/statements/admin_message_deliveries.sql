@@ -10,5 +10,5 @@ FROM report.delivery d
 LEFT JOIN report.queue q USING (account_id, delivery_id)
 WHERE d.account_id = $1::bigint AND d.message_id = $2::bigint
   AND d.delivery_id BETWEEN $2::bigint - (86400000::bigint << 22)
-                        AND $2::bigint + (86400000::bigint << 22)
+                        AND least($2::bigint, 1::bigint << 62) + (86400000::bigint << 22)
 ORDER BY d.delivery_id;

@@ -1,4 +1,5 @@
--- Suppress an address, or say anew why. Columns: is_new
+-- Suppress an address, or say anew why. A recipient's own wish that has no end
+-- stays as it is. Columns: is_new (no row: it stays)
 -- $1 account_id bigint
 -- $2 address text
 -- $3 group_id bigint; NULL: the whole account
@@ -12,4 +13,6 @@ VALUES ($1::bigint, lower($2::text), $3::bigint, $4::text, $5::text,
 ON CONFLICT (account_id, address, group_id) DO UPDATE
 SET reason = EXCLUDED.reason, evidence = EXCLUDED.evidence,
     expires_at = EXCLUDED.expires_at, created_at = now(), delivery_id = NULL
+WHERE kept.reason <> 'unsubscribe' OR kept.expires_at IS NOT NULL
+   OR (EXCLUDED.reason = 'unsubscribe' AND EXCLUDED.expires_at IS NULL)
 RETURNING xmax = 0 AS is_new;

@@ -619,6 +619,33 @@ def test_import_names_bad_lines_and_takes_the_others(baton, tmp_path):
     baton.sql("DELETE FROM baton.suppression")
 
 
+def test_import_with_a_wrong_quote_loses_that_line_alone(baton):
+    text = ("address,evidence\n" 'a1@x.example,"a""b"\n' 'b1@x.example,"a"b"\n'
+            'c1@x.example,a"b\n' 'd1@x.example,"open\n' "e1@x.example,z\n")
+    result = baton.cli("suppression", "import", "demo", input=text, check=False)
+    assert result.returncode == 1 and "2 imported" in result.stdout
+    for line in (3, 4, 5):
+        assert f"line {line}: " in result.stderr
+    assert {row["address"] for row in baton.cli_json("suppression", "list", "demo")
+            } == {"a1@x.example", "e1@x.example"}
+    baton.sql("DELETE FROM baton.suppression")
+
+
+@pytest.mark.parametrize("at", ["now", "infinity", "yesterday", "epoch"])
+def test_import_takes_instants_only(baton, at):
+    text = f"address,expires_at\na1@x.example,{at}\n"
+    result = baton.cli("suppression", "import", "demo", input=text, check=False)
+    assert result.returncode == 1 and "is no time" in result.stderr
+
+
+def test_an_id_that_no_message_can_have(baton):
+    for command in ("diff", "show"):
+        result = baton.cli("message", command, "9223372036854775807",
+                           *(["a@b.example"] if command == "diff" else []),
+                           check=False)
+        assert result.returncode == 1 and "PostgreSQL" not in result.stderr
+
+
 @pytest.mark.parametrize("text,word", [
     ("", "header"), ("email,reason\n", "email"), ("reason\n", "address"),
     ("address,address\n", "twice"), ('"address\n', "header")])

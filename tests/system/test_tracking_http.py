@@ -524,6 +524,17 @@ def test_an_unsubscribe_outlives_what_an_operator_said(links, relay, web,
     assert len(links.hits("unsubscribed")) == 1
 
 
+def test_an_operator_does_not_shorten_an_unsubscribe(links, relay, web):
+    address = "shorten@rcpt.example"
+    assert web.ask(links.unsubscribe(address), "POST",
+                   body=ONE_CLICK).status == 200
+    said = relay.cli("suppression", "add", USER, address, "--group", "News",
+                     "--expires", "3 s")
+    assert "already, by an unsubscribe" in said.stdout
+    row, = links.suppressions(address)
+    assert (row["reason"], row["expires_at"]) == ("unsubscribe", None)
+
+
 def test_an_unsubscribe_shows_though_the_account_suppresses_too(links, relay,
                                                                 web):
     address = "both@rcpt.example"

@@ -227,6 +227,8 @@ static const struct {
 } refusals[] = {
     { "X-Baton-Metadata: {\"a\": nope}\r\n",
       "X-Baton-Metadata: not JSON at byte 7" },
+    { "X-Baton-Metadata: {\"id\": 12345678901234567890}\r\n",
+      "X-Baton-Metadata: a number is too large (a string would do) at byte 8" },
     { "X-Baton-Metadata: order=4711\r\n",
       "X-Baton-Metadata: not JSON at byte 1" },
     { "X-Baton-Metadata: {user: 7}\r\n",
@@ -248,7 +250,7 @@ static const struct {
     { "X-Baton-Metadata: [1]\r\n", "X-Baton-Metadata: not a JSON object" },
     { "X-Baton-Metadata:\r\n", "X-Baton-Metadata: not JSON at byte 0" },
     { "X-Baton-Metadata: {\"a\":\"\\u0000\"}\r\n",
-      "X-Baton-Metadata: not JSON at byte 6" },
+      "X-Baton-Metadata: a string has a NUL at byte 6" },
     { "X-Baton-Metadata: {\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}\r\n",
       "X-Baton-Metadata: larger than 65536 bytes, or more than 16 levels" },
     { "X-Baton-Group:\r\n", "X-Baton-Group: the name is empty" },
