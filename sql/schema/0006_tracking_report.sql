@@ -270,7 +270,8 @@ BEGIN
             ('group_name', 'The group''s name as it is now; empty: none.'),
             ('outbound', 'Recipients of messages that were answered 250.'),
             ('bytes', 'Size of each accepted message times its recipients.'),
-            ('refused', 'Recipients refused in the dialogue.'),
+            ('refused', 'Recipients of messages that were refused at the end '
+                        'of their data, or taken over a limit.'),
             ('sent', 'Deliveries that the next hop took: the first 2yz to the '
                      'final dot.'),
             ('deferred', 'Tries that were put off; the same delivery can '

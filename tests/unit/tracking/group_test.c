@@ -182,6 +182,8 @@ static void test_names(void **state)
         { NINETY TEN "1", "the name is longer than 100 bytes" },
         { "a\xc3", "the name is not UTF-8" },
         { "a\nb", "the name has control characters" },
+        { "{}", "{} stands for messages without a group" },
+        { "{a}", NULL },
         { "a\xc2\x9f", "the name has control characters" },
         { "a\xc2\xa0"
           "b",
