@@ -576,3 +576,26 @@ def test_what_waits_follows_route_and_suspension(make_baton, make_sink):
 
     baton.cli("route", "set", "one.example", f"smtp://127.0.0.1:{good.port}")
     assert good.wait_for(1, 10)[0].recipients == ["b@one.example"]
+
+
+def test_deliveries_are_found_by_their_key(make_baton):
+    """PostgreSQL knows nothing of a day that has just begun: its guess must not
+    be an index that leads through all of the account's deliveries."""
+    baton = make_baton(routes={"*": "discard:"})
+    with baton.session() as session:
+        for _ in range(30):
+            session.envelope("a@sender.example", "b@rcpt.example")
+            session.data(message())
+    baton.wait_for_empty_queue()
+
+    def scans(index):
+        return baton.value("SELECT sum(idx_scan) FROM pg_stat_user_indexes"
+                           " WHERE relname LIKE 'delivery_2%%'"
+                           " AND indexrelname LIKE %s", index)
+
+    def is_counted():
+        baton.submit(message())  # PostgreSQL counts at the end of a transaction
+        return scans("%_pkey") >= 30
+
+    wait_until(is_counted, "PostgreSQL's own count")
+    assert scans("%lower%") == 0
