@@ -54,11 +54,16 @@ ALTER TABLE baton.message
     ADD COLUMN metadata jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN is_sandboxed boolean NOT NULL DEFAULT false;
 
--- The recipient first: as long as PostgreSQL has not counted a day's rows, it took
--- the index of 0004 for look-ups by key, and read the account's whole day for each.
+-- account_id last: while PostgreSQL has not counted a day's rows, all indexes that
+-- begin with it look alike, and it took these for look-ups by key and read the
+-- account's whole day for each.
 DROP INDEX baton.delivery_recipient;
 CREATE INDEX delivery_recipient
     ON baton.delivery (lower(recipient), account_id, delivery_id);
+DROP INDEX baton.delivery_message;
+CREATE INDEX delivery_message ON baton.delivery (message_id, account_id);
+DROP INDEX baton.event_message;
+CREATE INDEX event_message ON baton.event (message_id, account_id);
 
 -- What the recipient did. *_links: the numbers of the links that were followed,
 -- by anybody and by humans, with the instants of the first time in *_at.
