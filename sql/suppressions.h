@@ -21,8 +21,8 @@ struct suppression {
 };
 
 /* Those of the addresses that are suppressed for this group (0: no group), in
- * any case of letters and in their order: of one that has two, that of the whole
- * account first. Rows are valid during the callback only. */
+ * any case of letters and in their order: of one that has two, that of the
+ * whole account first. Rows are valid during the callback only. */
 typedef void suppressions_found_fn(void *owner, enum database_result result,
                                    const struct suppression *suppressions,
                                    size_t count);
