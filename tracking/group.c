@@ -128,6 +128,17 @@ static bool cut_value(struct text value, size_t length, struct arena *arena,
     return is_cut && is_kept;
 }
 
+/* A word that is wrong in its own charset may read differently once it is
+ * shorter. */
+static bool reads_as(struct text value, struct text expected)
+{
+    struct buffer utf8 = { 0 };
+    decode(value, &utf8);
+    bool is_same = text_equal(buffer_text(&utf8), expected);
+    buffer_free(&utf8);
+    return is_same;
+}
+
 bool group_from_subject(struct text value, struct arena *arena,
                         struct group_subject *out_subject)
 {
@@ -141,9 +152,11 @@ bool group_from_subject(struct text value, struct arena *arena,
     decode(value, &utf8);
     if (find_braces(buffer_text(&utf8), &name, &from)) {
         out_subject->name = copy_name(name, arena);
+        struct text kept = text_slice(buffer_text(&utf8), 0,
+                                      trim_end(buffer_text(&utf8), from));
         is_found = group_name_problem(out_subject->name) == NULL &&
-                   cut_value(value, trim_end(buffer_text(&utf8), from), arena,
-                             &out_subject->value);
+                   cut_value(value, kept.length, arena, &out_subject->value) &&
+                   reads_as(out_subject->value, kept);
     }
     buffer_free(&utf8);
     return is_found;
