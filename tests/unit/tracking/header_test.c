@@ -8,22 +8,10 @@
 #include <cmocka.h>
 
 #include "core/memory.h"
+#include "tests/unit/tracking/arena_fixture.h"
 #include "tracking/header.h"
 
 static const struct header_limits limits = { 4096, 10 };
-
-static int create_arena(void **state)
-{
-    *state = arena_create();
-    return 0;
-}
-
-static int free_arena(void **state)
-{
-    struct arena *arena = *state;
-    arena_free(&arena);
-    return 0;
-}
 
 static bool parse(void **state, const char *message, struct header *header,
                   struct error *error)

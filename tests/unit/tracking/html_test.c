@@ -18,22 +18,10 @@
 #include <cmocka.h>
 
 #include "core/memory.h"
+#include "tests/unit/tracking/arena_fixture.h"
 #include "tracking/charset.h"
 #include "tracking/html.h"
 #include "tracking/link.h"
-
-static int create_arena(void **state)
-{
-    *state = arena_create();
-    return 0;
-}
-
-static int free_arena(void **state)
-{
-    struct arena *arena = *state;
-    arena_free(&arena);
-    return 0;
-}
 
 /* --- links --- */
 

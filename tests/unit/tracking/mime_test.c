@@ -12,22 +12,10 @@
 #include <cmocka.h>
 
 #include "core/memory.h"
+#include "tests/unit/tracking/arena_fixture.h"
 #include "tracking/mime.h"
 
 static const struct mime_limits limits = { 100, 1000 };
-
-static int create_arena(void **state)
-{
-    *state = arena_create();
-    return 0;
-}
-
-static int free_arena(void **state)
-{
-    struct arena *arena = *state;
-    arena_free(&arena);
-    return 0;
-}
 
 static struct mime scan(void **state, const char *message)
 {
