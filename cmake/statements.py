@@ -6,7 +6,8 @@
 
 SQL_FOLDER/statements/NAME.sql holds one statement, under a comment that says
 what it is for, its parameters ("-- $1 name type") and its columns. The comment
-stays out of the program. SQL_FOLDER/schema/NNNN_NAME.sql are the steps of the
+stays out of the program. A statement with lines "-- again: TEXT" is two: NAME is
+without them, and NAME_again, for rows that may be there already, has their TEXT. SQL_FOLDER/schema/NNNN_NAME.sql are the steps of the
 schema, taken whole.
 """
 
@@ -119,20 +120,29 @@ def without_comments(statement):
     return re.sub(r"--[^\n]*", "", statement)
 
 
-def read_statement(path):
+def forms(name, statement):
+    """The statement, and with its lines for rows that may be there already."""
+    once = re.sub(r"^[ ]*-- again:[^\n]*(\n|$)", "", statement, flags=re.M)
+    again = re.sub(r"^([ ]*)-- again: ", r"\1", statement, flags=re.M)
+    found = [(name, once.rstrip().rstrip(";").rstrip())]
+    return found if once == statement else found + [(name + "_again", again)]
+
+
+def read_statements(path):
     name = os.path.basename(path)[:-len(".sql")]
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise WrongFile("%s: the name may have lower-case letters, digits and "
                         "underscores" % path)
     comment, statement = split_comment(path, read(path))
     described = {int(n) for n in re.findall(r"^--\s+\$(\d+)\s", comment, re.M)}
+    found = forms(name, statement)
     used = {int(n) for n in
-            re.findall(r"\$(\d+)", without_comments(statement))}
+            re.findall(r"\$(\d+)", without_comments(found[0][1]))}
     if described != used or used != set(range(1, len(used) + 1)):
         raise WrongFile("%s: the comment describes the parameters %s, the "
                         "statement uses %s" %
                         (path, sorted(described), sorted(used)))
-    return name, statement, len(used)
+    return [(each, text, len(used)) for each, text in found]
 
 
 def read_migration(path):
@@ -156,8 +166,9 @@ def write_if_changed(path, text):
 
 
 def main(sql_folder, output_folder):
-    statements = [read_statement(path) for path in
-                  files_in(os.path.join(sql_folder, "statements"))]
+    statements = sorted(each for path in
+                        files_in(os.path.join(sql_folder, "statements"))
+                        for each in read_statements(path))
     migrations = [read_migration(path) for path in
                   files_in(os.path.join(sql_folder, "schema"))]
     if [m[0] for m in migrations] != list(range(1, len(migrations) + 1)):

@@ -1,4 +1,5 @@
 -- Store attempts.
+-- Again: those that are there already stay as they are.
 -- Parameters, one element an attempt:
 --   $1 account_id bigint[]
 --   $2 attempt_id bigint[]
@@ -31,4 +32,5 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
             $5::integer[], $6::timestamptz[], $7::timestamptz[], $8::bigint[],
             $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
             $14::smallint[], $15::text[], $16::text[], $17::text[],
-            $18::bigint[], $19::bigint[], $20::bigint[], $21::text[]);
+            $18::bigint[], $19::bigint[], $20::bigint[], $21::text[])
+-- again: ON CONFLICT DO NOTHING;

@@ -1,4 +1,5 @@
--- Store deliveries and queue them.
+-- Store deliveries and queue them. Again: those that are there already stay as
+-- they are and are not queued anew; they may be finished or withdrawn by now.
 -- Parameters, one element a delivery:
 --   $1 account_id bigint[]
 --   $2 delivery_id bigint[]
@@ -40,6 +41,8 @@ WITH given AS MATERIALIZED (
            CASE WHEN refusal IS NOT NULL THEN due_at END, refusal, group_id,
            is_untracked
     FROM given
+    -- again: ON CONFLICT DO NOTHING
+    -- again: RETURNING account_id, delivery_id
 )
 INSERT INTO baton.queue (
     account_id, delivery_id, message_id, domain, priority, due_at, worker_id,
@@ -54,4 +57,5 @@ SELECT account_id, delivery_id, message_id, domain, priority,
                             'YYYY-MM-DD HH24:MI:SS "UTC"')
             ELSE 'new' END
 FROM given
+-- again: JOIN stored USING (account_id, delivery_id)
 WHERE refusal IS NULL;

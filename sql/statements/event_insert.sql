@@ -1,4 +1,5 @@
--- Store events, and move the counters by what was stored.
+-- Store events, and move the counters by what was stored. Again: those that are
+-- there already stay as they are and count for nothing.
 -- Deliveries in the setting baton.uncounted (result_finish) move none.
 -- Parameters, one element an event:
 --   $1 account_id bigint[]
@@ -28,6 +29,8 @@ WITH given AS MATERIALIZED (
     SELECT account_id, event_id, occurred_at, kind, message_id, delivery_id,
            recipient, detail::jsonb, group_id
     FROM given
+    -- again: ON CONFLICT DO NOTHING
+    -- again: RETURNING account_id, event_id
 ), counted AS (
     SELECT account_id, group_id, date_trunc('hour', occurred_at, 'UTC') AS hour,
            baton.counter_shard(event_id, lane) AS shard, kind, quantity, bytes
@@ -37,6 +40,7 @@ WITH given AS MATERIALIZED (
                SELECT unnest(string_to_array(
                    current_setting('baton.uncounted', true), ',')::bigint[])))
           IS NOT TRUE
+      -- again: AND (account_id, event_id) IN (SELECT account_id, event_id FROM stored)
 )
 INSERT INTO baton.counter (
     account_id, group_id, hour, shard, outbound, bytes, refused, sent,

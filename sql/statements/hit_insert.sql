@@ -11,6 +11,9 @@
 -- Hits of a delivery that is not there (any more) are only stored and counted;
 -- anonymous ones only counted. Of a recipient who objected nothing is kept (P7).
 --
+-- Again: hits whose event is there already are passed over (anonymous ones have
+-- none, and may count twice).
+--
 -- Rows that are there are changed by ON CONFLICT, which finds each by its key
 -- whatever PostgreSQL believes of the size of the table.
 -- Parameters, one element a hit:
@@ -58,6 +61,10 @@ WITH given AS MATERIALIZED (
                       FROM baton.untracked
                       WHERE untracked.account_id = given.account_id
                         AND untracked.address = lower(d.recipient))
+      -- again: AND NOT EXISTS (SELECT
+      -- again:                 FROM baton.event
+      -- again:                 WHERE event.account_id = given.account_id
+      -- again:                   AND event.event_id = given.event_id)
 ), stored AS (
     INSERT INTO baton.event (
         account_id, event_id, occurred_at, kind, message_id, delivery_id,

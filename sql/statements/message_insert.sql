@@ -1,4 +1,5 @@
 -- Store messages.
+-- Again: those that are there already stay as they are.
 -- Parameters, one element a message:
 --   $1 account_id bigint[]
 --   $2 message_id bigint[]
@@ -49,4 +50,5 @@ FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::timestamptz[],
               recipient_count, is_smtputf8, has_8bit, dsn_return, envelope_id,
               priority, client_address, client_name, protocol, tls, user_name,
               trace, transcript, group_id, policy, tags, metadata,
-              is_sandboxed);
+              is_sandboxed)
+-- again: ON CONFLICT DO NOTHING;

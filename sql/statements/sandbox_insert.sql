@@ -1,4 +1,5 @@
 -- Store what the sandbox route took in.
+-- Again: those that are there already stay as they are.
 -- Parameters, one element a delivery:
 --   $1 account_id bigint[]
 --   $2 delivery_id bigint[]
@@ -12,4 +13,5 @@ INSERT INTO baton.sandbox (
     message)
 SELECT *
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
-            $6::timestamptz[], $7::bytea[]);
+            $6::timestamptz[], $7::bytea[])
+-- again: ON CONFLICT DO NOTHING;
