@@ -27,6 +27,8 @@
 /* No domain has use for more; what comes behind is not read. */
 #define MX_MAX 64
 #define ADDRESS_MAX 32
+#define TARGET_MAX 16
+#define TXT_MAX 64
 #define ROOT_KEY_PATH "/usr/share/dns/root.key"
 
 struct dns_resolver {
@@ -38,7 +40,7 @@ struct dns_resolver {
 
 struct dns_query {
     struct dns_lookup *lookup;
-    int type;
+    enum dns_type type;
     int id; /* libunbound's, while it is pending */
     bool is_pending;
     enum dns_status status;
@@ -47,6 +49,8 @@ struct dns_query {
     union {
         struct dns_mx *mx;
         struct network_address *addresses;
+        struct dns_name *names;
+        struct dns_txt *texts; /* each with a copy of its bytes */
     } records;
 };
 
@@ -59,6 +63,7 @@ struct dns_lookup {
     size_t pending_count;
     dns_mx_fn *on_mx;
     dns_address_fn *on_addresses;
+    dns_answer_fn *on_answer;
     void *owner;
 };
 
@@ -274,6 +279,58 @@ static bool keep_address(struct dns_query *query,
                                    &query->records.addresses[query->count]);
 }
 
+static bool keep_name(struct dns_query *query, const struct dns_packet *packet,
+                      const struct dns_record *record)
+{
+    if (query->records.names == NULL) {
+        query->records.names =
+            memory_alloc_array(TARGET_MAX, sizeof(*query->records.names));
+    }
+    return query->count < TARGET_MAX &&
+           dns_packet_read_target(packet, record,
+                                  &query->records.names[query->count]);
+}
+
+static bool keep_txt(struct dns_query *query, const struct dns_packet *packet,
+                     const struct dns_record *record)
+{
+    struct buffer bytes = { 0 };
+    size_t string_count = 0;
+    if (query->records.texts == NULL) {
+        query->records.texts =
+            memory_alloc_array(TXT_MAX, sizeof(*query->records.texts));
+    }
+    if (query->count == TXT_MAX ||
+        !dns_packet_read_txt(packet, record, &bytes, &string_count)) {
+        buffer_free(&bytes);
+        return false;
+    }
+    struct dns_txt *txt = &query->records.texts[query->count];
+    txt->string_count = string_count;
+    txt->text.length = bytes.length;
+    txt->text.data = buffer_take(&bytes);
+    return true;
+}
+
+static bool keep_record(struct dns_query *query,
+                        const struct dns_packet *packet,
+                        const struct dns_record *record)
+{
+    switch (query->type) {
+    case DNS_TYPE_MX:
+        return keep_mx(query, packet, record);
+    case DNS_TYPE_TXT:
+        return keep_txt(query, packet, record);
+    case DNS_TYPE_CNAME:
+    case DNS_TYPE_PTR:
+        return keep_name(query, packet, record);
+    case DNS_TYPE_A:
+    case DNS_TYPE_AAAA:
+        break;
+    }
+    return keep_address(query, packet, record);
+}
+
 static enum dns_status read_answer(struct dns_query *query, const void *bytes,
                                    size_t length)
 {
@@ -288,16 +345,14 @@ static enum dns_status read_answer(struct dns_query *query, const void *bytes,
     }
     query->ttl_seconds = UINT32_MAX;
     while (dns_packet_next(&packet, &record)) {
-        if (record.type != query->type && record.type != DNS_TYPE_CNAME) {
+        bool is_wanted = record.type == (int)query->type;
+        if (!is_wanted && record.type != DNS_TYPE_CNAME) {
             continue;
         }
         if (record.ttl_seconds < query->ttl_seconds) {
             query->ttl_seconds = record.ttl_seconds;
         }
-        if (record.type == query->type &&
-            (query->type == DNS_TYPE_MX
-                 ? keep_mx(query, &packet, &record)
-                 : keep_address(query, &packet, &record))) {
+        if (is_wanted && keep_record(query, &packet, &record)) {
             query->count++;
         }
     }
@@ -308,10 +363,21 @@ static enum dns_status read_answer(struct dns_query *query, const void *bytes,
     return query->count > 0 ? DNS_FOUND : DNS_NO_DATA;
 }
 
+/* With all that was allocated, also of an answer that was thrown away. */
+static void free_records(struct dns_query *query)
+{
+    if (query->type == DNS_TYPE_TXT && query->records.texts != NULL) {
+        for (size_t i = 0; i < TXT_MAX; i++) {
+            memory_free((void *)query->records.texts[i].text.data);
+        }
+    }
+    memory_free(query->records.mx);
+}
+
 static void free_lookup(struct dns_lookup *lookup)
 {
     for (size_t i = 0; i < lookup->query_count; i++) {
-        memory_free(lookup->queries[i].records.mx);
+        free_records(&lookup->queries[i]);
     }
     memory_free(lookup);
 }
@@ -374,6 +440,34 @@ static void tell_addresses(struct dns_lookup *lookup)
                          count > 0 ? ttl_seconds : 0);
 }
 
+static void tell_answer(struct dns_lookup *lookup)
+{
+    const struct dns_query *query = &lookup->queries[0];
+    struct dns_answer answer = {
+        .type = query->type,
+        .status = query->status,
+        .ttl_seconds = query->count > 0 ? query->ttl_seconds : 0,
+        .count = query->count,
+    };
+    switch (query->type) {
+    case DNS_TYPE_MX:
+        answer.records.exchangers = query->records.mx;
+        break;
+    case DNS_TYPE_TXT:
+        answer.records.texts = query->records.texts;
+        break;
+    case DNS_TYPE_CNAME:
+    case DNS_TYPE_PTR:
+        answer.records.names = query->records.names;
+        break;
+    case DNS_TYPE_A:
+    case DNS_TYPE_AAAA:
+        answer.records.addresses = query->records.addresses;
+        break;
+    }
+    lookup->on_answer(lookup->owner, &answer);
+}
+
 static void finish(void *owner)
 {
     struct dns_lookup *lookup = owner;
@@ -381,6 +475,8 @@ static void finish(void *owner)
     timer_stop(&lookup->deadline);
     if (lookup->on_mx != NULL) {
         tell_mx(lookup);
+    } else if (lookup->on_answer != NULL) {
+        tell_answer(lookup);
     } else {
         tell_addresses(lookup);
     }
@@ -437,7 +533,8 @@ static struct dns_lookup *create_lookup(struct dns_resolver *resolver,
     return lookup;
 }
 
-static struct dns_query *add_query(struct dns_lookup *lookup, int type)
+static struct dns_query *add_query(struct dns_lookup *lookup,
+                                   enum dns_type type)
 {
     struct dns_query *query = &lookup->queries[lookup->query_count++];
     query->lookup = lookup;
@@ -457,8 +554,8 @@ static void ask(struct dns_query *query, const char *name)
         return;
     }
     errno = 0;
-    int code = ub_resolve_event(context, name, query->type, DNS_CLASS_IN, query,
-                                on_answer, &query->id);
+    int code = ub_resolve_event(context, name, (int)query->type, DNS_CLASS_IN,
+                                query, on_answer, &query->id);
     /* When it finds no memory to begin with, libunbound leaves events in the
      * loop that it has freed. */
     check(code != UB_INITFAIL || errno != ENOMEM);
@@ -492,6 +589,16 @@ struct dns_lookup *dns_lookup_address(struct dns_resolver *resolver,
     struct dns_query *v4 = add_query(lookup, DNS_TYPE_A);
     ask(v6, host);
     ask(v4, host);
+    return lookup;
+}
+
+struct dns_lookup *dns_lookup_records(struct dns_resolver *resolver,
+                                      enum dns_type type, const char *name,
+                                      dns_answer_fn *on_done, void *owner)
+{
+    struct dns_lookup *lookup = create_lookup(resolver, owner);
+    lookup->on_answer = on_done;
+    ask(add_query(lookup, type), name);
     return lookup;
 }
 

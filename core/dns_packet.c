@@ -206,3 +206,39 @@ bool dns_packet_read_address(const struct dns_packet *packet,
     }
     return false;
 }
+
+bool dns_packet_read_target(const struct dns_packet *packet,
+                            const struct dns_record *record,
+                            struct dns_name *out_name)
+{
+    size_t end = 0;
+    return (record->type == DNS_TYPE_CNAME || record->type == DNS_TYPE_PTR) &&
+           dns_packet_read_name(packet, record->data_position, out_name->host,
+                                &end) &&
+           end == record->data_position + record->data_length;
+}
+
+/* RFC 1035, 3.3.14: strings of one octet that says how long, and as many. */
+bool dns_packet_read_txt(const struct dns_packet *packet,
+                         const struct dns_record *record,
+                         struct buffer *out_bytes, size_t *out_string_count)
+{
+    size_t position = record->data_position;
+    size_t end = position + record->data_length;
+    size_t before = out_bytes->length;
+    *out_string_count = 0;
+    if (record->type != DNS_TYPE_TXT) {
+        return false;
+    }
+    while (position < end) {
+        size_t length = packet->borrowed_bytes[position++];
+        if (length > end - position) {
+            out_bytes->length = before;
+            return false;
+        }
+        buffer_append(out_bytes, packet->borrowed_bytes + position, length);
+        position += length;
+        (*out_string_count)++;
+    }
+    return *out_string_count > 0;
+}

@@ -11,13 +11,7 @@
 #include <stdint.h>
 
 #include "core/dns.h"
-
-enum dns_type {
-    DNS_TYPE_A = 1,
-    DNS_TYPE_CNAME = 5,
-    DNS_TYPE_MX = 15,
-    DNS_TYPE_AAAA = 28,
-};
+#include "core/text.h"
 
 enum dns_rcode {
     DNS_RCODE_OK = 0,
@@ -54,6 +48,14 @@ bool dns_packet_read_mx(const struct dns_packet *packet,
 bool dns_packet_read_address(const struct dns_packet *packet,
                              const struct dns_record *record,
                              struct network_address *out_address);
+/* The name that a CNAME or PTR record leads to. */
+bool dns_packet_read_target(const struct dns_packet *packet,
+                            const struct dns_record *record,
+                            struct dns_name *out_name);
+/* Append the strings of a TXT record, joined without anything between them. */
+bool dns_packet_read_txt(const struct dns_packet *packet,
+                         const struct dns_record *record,
+                         struct buffer *out_bytes, size_t *out_string_count);
 /* Write the name at this position: lower case, no final dot, what no host name
  * has (a dot in a label, control and 8-bit bytes) as '?'. *out_end is where the
  * name ends in the packet. */

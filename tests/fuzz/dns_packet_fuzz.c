@@ -26,6 +26,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
             strlen(mx.host) > DNS_HOST_MAX) {
             abort();
         }
+        struct dns_name target;
+        if (dns_packet_read_target(&packet, &record, &target) &&
+            strlen(target.host) > DNS_HOST_MAX) {
+            abort();
+        }
+        struct buffer text = { 0 };
+        size_t string_count = 0;
+        if (dns_packet_read_txt(&packet, &record, &text, &string_count)
+                ? text.length + string_count != record.data_length
+                : text.length > 0) {
+            abort();
+        }
+        buffer_free(&text);
         (void)dns_packet_read_address(&packet, &record, &address);
         if (dns_packet_read_name(&packet, record.data_position, name, &end) &&
             end > length) {

@@ -148,6 +148,84 @@ static void hostile_names_are_survived(void **state)
     }
 }
 
+static const struct txt_case {
+    const char *what;
+    struct bytes bytes;
+    const char *text; /* NULL: not such a record */
+    size_t string_count;
+} txt_cases[] = {
+    { "one string",
+      BYTES(PREFIX("\x01") RECORD("\x10", "\x04") "\x03"
+                                                  "abc"),
+      "abc", 1 },
+    { "two strings",
+      BYTES(PREFIX("\x01") RECORD("\x10", "\x05") "\x02"
+                                                  "ab"
+                                                  "\x01"
+                                                  "c"),
+      "abc", 2 },
+    { "empty strings", BYTES(PREFIX("\x01") RECORD("\x10", "\x02") "\0\0"), "",
+      2 },
+    { "no string at all", BYTES(PREFIX("\x01") RECORD("\x10", "\0")), NULL, 0 },
+    { "a string past the end",
+      BYTES(PREFIX("\x01") RECORD("\x10", "\x04") "\x01"
+                                                  "a"
+                                                  "\x02"
+                                                  "b"),
+      NULL, 0 },
+    { "another type",
+      BYTES(PREFIX("\x01") RECORD("\x0f", "\x04") "\x03"
+                                                  "abc"),
+      NULL, 0 },
+};
+
+static void texts_are_read(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(txt_cases); i++) {
+        const struct txt_case *c = &txt_cases[i];
+        struct dns_record record;
+        struct buffer text = { 0 };
+        size_t string_count;
+        char *copy;
+        struct dns_packet packet = open_copy(c->bytes, &copy);
+        assert_true(dns_packet_next(&packet, &record));
+        buffer_append_string(&text, "");
+        bool is_read =
+            dns_packet_read_txt(&packet, &record, &text, &string_count);
+        if (is_read != (c->text != NULL) ||
+            (is_read && (!text_is(buffer_text(&text), c->text) ||
+                         string_count != c->string_count)) ||
+            (!is_read && text.length > 0)) {
+            fail_msg("%s: read %d", c->what, is_read);
+        }
+        buffer_free(&text);
+        memory_free(copy);
+    }
+}
+
+static void targets_are_read(void **state)
+{
+    static const struct bytes bytes = BYTES(PREFIX("\x02") RECORD(
+        "\x05", "\x04") "\x01M\xc0\x0c" RECORD("\x0c", "\x02") "\xc0\x0e");
+    struct dns_record record;
+    struct dns_name name;
+    char *copy;
+    (void)state;
+    struct dns_packet packet = open_copy(bytes, &copy);
+    assert_true(dns_packet_next(&packet, &record));
+    assert_true(dns_packet_read_target(&packet, &record, &name));
+    assert_string_equal(name.host, "m.a.test");
+    assert_true(dns_packet_next(&packet, &record));
+    assert_true(dns_packet_read_target(&packet, &record, &name));
+    assert_string_equal(name.host, "test");
+    record.data_length--;
+    assert_false(dns_packet_read_target(&packet, &record, &name));
+    record.type = DNS_TYPE_MX;
+    assert_false(dns_packet_read_target(&packet, &record, &name));
+    memory_free(copy);
+}
+
 static void long_names_are_refused(void **state)
 {
     /* Labels of 63: three and a short one are a name of 253, more are not. */
@@ -243,6 +321,8 @@ int main(void)
         cmocka_unit_test(mx_records_are_read),
         cmocka_unit_test(addresses_are_read),
         cmocka_unit_test(hostile_names_are_survived),
+        cmocka_unit_test(texts_are_read),
+        cmocka_unit_test(targets_are_read),
         cmocka_unit_test(long_names_are_refused),
         cmocka_unit_test(every_cut_is_noticed),
         cmocka_unit_test(other_classes_are_passed_over),

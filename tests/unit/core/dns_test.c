@@ -1,30 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tests of core/dns.c against a name server of a few lines that answers from a
- * table, on the same loop.
+ * Tests of core/dns.c against a name server that answers from a table, on the
+ * same loop.
  */
 #include "core/dns.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "core/dns_packet.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "tests/unit/name_server.h"
 
-struct zone_row {
-    const char *name;
-    int type;
-    int rcode; /* -1: no answer at all */
-    const char *data; /* "10 host", an address, a name; NULL: none */
-};
+/* 300 octets: two strings. */
+#define TEN_X "xxxxxxxxxx"
+#define LONG_TEXT FIFTY_X FIFTY_X FIFTY_X FIFTY_X FIFTY_X FIFTY_X
+#define FIFTY_X TEN_X TEN_X TEN_X TEN_X TEN_X
 
 static const struct zone_row zone[] = {
     { "many.test", DNS_TYPE_MX, 0, "20 mx3.many.test" },
@@ -49,131 +46,32 @@ static const struct zone_row zone[] = {
     { "bare.test", DNS_TYPE_AAAA, 0, NULL },
     { "odd.test", DNS_TYPE_A, 0, NULL },
     { "odd.test", DNS_TYPE_AAAA, 2, NULL },
+    { "texts.test", DNS_TYPE_TXT, 0, "v=spf1 |-all" },
+    { "texts.test", DNS_TYPE_TXT, 0, "" },
+    { "texts.test", DNS_TYPE_TXT, 0, LONG_TEXT },
+    { "s._domainkey.test", DNS_TYPE_CNAME, 0, "Key.test" },
+    { "key.test", DNS_TYPE_CNAME, 0, "texts.test" },
+    { "1.2.0.193.in-addr.arpa", DNS_TYPE_PTR, 0, "A.test" },
+    { "1.2.0.193.in-addr.arpa", DNS_TYPE_PTR, 0, "b.test" },
 };
 
 struct world {
     struct loop *loop;
-    int socket;
-    int port;
-    struct watch watch;
+    struct name_server server;
     struct timer watchdog;
     struct dns_resolver *resolver;
     struct dns_lookup *lookup;
-    int query_count;
     int answer_count;
     enum dns_status status;
     struct dns_mx mx[8];
     char addresses[8][NETWORK_TEXT_SIZE];
     size_t count;
     uint32_t ttl_seconds;
+    struct {
+        char text[320]; /* or name */
+        size_t string_count;
+    } records[8];
 };
-
-static void put_16(struct buffer *buffer, int value)
-{
-    buffer_append_byte(buffer, (char)(value >> 8));
-    buffer_append_byte(buffer, (char)value);
-}
-
-static void put_name(struct buffer *buffer, const char *name)
-{
-    struct text rest = text_of(strcmp(name, ".") == 0 ? "" : name);
-    struct text label;
-    while (text_split(&rest, '.', &label)) {
-        buffer_append_byte(buffer, (char)label.length);
-        buffer_append_text(buffer, label);
-    }
-    buffer_append_byte(buffer, 0);
-}
-
-static void put_data(struct buffer *data, const struct zone_row *row)
-{
-    struct network_address address;
-    if (row->type == DNS_TYPE_MX) {
-        put_16(data, (row->data[0] - '0') * (row->data[1] == '0' ? 10 : 1));
-        put_name(data, strchr(row->data, ' ') + 1);
-    } else if (row->type == DNS_TYPE_CNAME) {
-        put_name(data, row->data);
-    } else {
-        assert_true(network_address_parse(text_of(row->data), 0, &address));
-        bool is_v4 = row->type == DNS_TYPE_A;
-        buffer_append(data,
-                      is_v4 ? (void *)&address.socket.v4.sin_addr
-                            : (void *)&address.socket.v6.sin6_addr,
-                      is_v4 ? 4 : 16);
-    }
-}
-
-static void put_record(struct buffer *answer, const struct zone_row *row)
-{
-    struct buffer data = { 0 };
-    put_data(&data, row);
-    put_name(answer, row->name);
-    put_16(answer, row->type);
-    put_16(answer, 1);
-    put_16(answer, 0);
-    put_16(answer, 300);
-    put_16(answer, (int)data.length);
-    buffer_append(answer, data.data, data.length);
-    buffer_free(&data);
-}
-
-/* Append what the zone has; the rcode is -1 where the server keeps silent. */
-static int put_answers(struct buffer *answer, const char *name, int type,
-                       int *count)
-{
-    int rcode = 3;
-    for (size_t i = 0; i < ARRAY_LENGTH(zone); i++) {
-        const struct zone_row *row = &zone[i];
-        bool is_alias = row->type == DNS_TYPE_CNAME;
-        if (strcmp(row->name, name) != 0 || (row->type != type && !is_alias)) {
-            continue;
-        }
-        rcode = row->rcode;
-        if (row->data != NULL) {
-            put_record(answer, row);
-            (*count)++;
-        }
-        if (is_alias) {
-            return put_answers(answer, row->data, type, count);
-        }
-    }
-    return rcode;
-}
-
-static void on_query(void *owner)
-{
-    struct world *world = owner;
-    uint8_t query[512];
-    struct sockaddr_storage from;
-    socklen_t from_length = sizeof(from);
-    char name[DNS_HOST_MAX + 1];
-    size_t end = 0;
-    int count = 0;
-    ssize_t got = recvfrom(world->socket, query, sizeof(query), 0,
-                           (struct sockaddr *)&from, &from_length);
-    assert_true(got > 12);
-    struct dns_packet packet = { .borrowed_bytes = query,
-                                 .length = (size_t)got };
-    assert_true(dns_packet_read_name(&packet, 12, name, &end));
-    struct buffer records = { 0 };
-    int rcode = put_answers(&records, name, query[end + 1], &count);
-    struct buffer answer = { 0 };
-    buffer_append(&answer, query, 2);
-    put_16(&answer, 0x8180 | (rcode & 15));
-    put_16(&answer, 1);
-    put_16(&answer, count);
-    put_16(&answer, 0);
-    put_16(&answer, 0);
-    buffer_append(&answer, query + 12, end + 4 - 12);
-    buffer_append(&answer, records.data, records.length);
-    world->query_count++;
-    if (rcode >= 0) {
-        (void)sendto(world->socket, answer.data, answer.length, 0,
-                     (struct sockaddr *)&from, from_length);
-    }
-    buffer_free(&answer);
-    buffer_free(&records);
-}
 
 static void on_watchdog(void *owner)
 {
@@ -184,12 +82,12 @@ static void on_watchdog(void *owner)
 static struct dns_resolver *create_resolver(struct world *world,
                                             int timeout_milliseconds)
 {
-    char servers[64];
+    char servers[80];
     struct error error;
     struct dns_options options = { .servers = servers,
                                    .timeout_milliseconds =
                                        timeout_milliseconds };
-    (void)snprintf(servers, sizeof(servers), " 127.0.0.1@%d ", world->port);
+    (void)snprintf(servers, sizeof(servers), " %s ", world->server.setting);
     struct dns_resolver *resolver =
         dns_resolver_create(world->loop, &options, &error);
     if (resolver == NULL) {
@@ -201,19 +99,9 @@ static struct dns_resolver *create_resolver(struct world *world,
 static int set_up(void **state)
 {
     static struct world world;
-    struct network_address address;
-    socklen_t length = sizeof(address.socket);
     memset(&world, 0, sizeof(world));
     world.loop = loop_create();
-    assert_true(network_address_parse(text_of("127.0.0.1"), 0, &address));
-    world.socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(world.socket, &address.socket.any, address.length),
-                     0);
-    assert_int_equal(getsockname(world.socket, &address.socket.any, &length),
-                     0);
-    world.port = network_address_port(&address);
-    watch_start(&world.watch, world.loop, world.socket, WATCH_READ, on_query,
-                &world);
+    name_server_open(&world.server, world.loop, zone, ARRAY_LENGTH(zone));
     timer_start(&world.watchdog, world.loop, 30000, on_watchdog, NULL);
     world.resolver = create_resolver(&world, 0);
     *state = &world;
@@ -225,9 +113,8 @@ static int tear_down(void **state)
     struct world *world = *state;
     dns_resolver_free(&world->resolver);
     dns_resolver_free(&world->resolver);
-    watch_stop(&world->watch);
+    name_server_close(&world->server);
     timer_stop(&world->watchdog);
-    close(world->socket);
     loop_free(&world->loop);
     return 0;
 }
@@ -287,6 +174,40 @@ static enum dns_status find_addresses(struct world *world, const char *host)
     return world->status;
 }
 
+static void on_records(void *owner, const struct dns_answer *answer)
+{
+    struct world *world = owner;
+    for (size_t i = 0; i < answer->count && i < 8; i++) {
+        struct text text =
+            answer->type == DNS_TYPE_TXT ? answer->records.texts[i].text
+            : answer->type == DNS_TYPE_A
+                ? text_of(network_address_text(&answer->records.addresses[i],
+                                               world->addresses[i]))
+            : answer->type == DNS_TYPE_MX
+                ? text_of(answer->records.exchangers[i].host)
+                : text_of(answer->records.names[i].host);
+        assert_true(text.length < sizeof(world->records[i].text));
+        memcpy(world->records[i].text, text.data, text.length);
+        world->records[i].text[text.length] = '\0';
+        world->records[i].string_count =
+            answer->type == DNS_TYPE_TXT ? answer->records.texts[i].string_count
+                                         : 0;
+    }
+    keep_result(world, answer->status, answer->count, answer->ttl_seconds);
+}
+
+static enum dns_status find_records(struct world *world, enum dns_type type,
+                                    const char *name)
+{
+    int before = world->answer_count;
+    world->lookup =
+        dns_lookup_records(world->resolver, type, name, on_records, world);
+    assert_int_equal(world->answer_count, before);
+    loop_run(world->loop);
+    assert_int_equal(world->answer_count, before + 1);
+    return world->status;
+}
+
 static void exchangers_come_sorted_and_shuffled(void **state)
 {
     struct world *world = *state;
@@ -302,7 +223,8 @@ static void exchangers_come_sorted_and_shuffled(void **state)
     }
     assert_true(first_count[0] > 0 && first_count[1] > 0);
     assert_true(world->ttl_seconds > 290 && world->ttl_seconds <= 300);
-    assert_int_equal(world->query_count, 1); /* the rest from the cache */
+    assert_int_equal(world->server.query_count,
+                     1); /* the rest from the cache */
 }
 
 static void null_mx_is_one_record_for_the_root(void **state)
@@ -386,6 +308,61 @@ static void missing_addresses_are_told_apart(void **state)
     assert_int_equal(find_addresses(world, "odd.test"), DNS_TEMPORARY);
 }
 
+/* RFC 7208, 3.3; RFC 6376, 3.6.2.2. */
+static void strings_of_a_text_are_joined(void **state)
+{
+    struct world *world = *state;
+    bool is_found[3] = { false, false, false };
+    assert_int_equal(find_records(world, DNS_TYPE_TXT, "texts.test"),
+                     DNS_FOUND);
+    assert_int_equal(world->count, 3);
+    assert_true(world->ttl_seconds > 290 && world->ttl_seconds <= 300);
+    for (size_t i = 0; i < 3; i++) { /* the resolver may turn them */
+        const char *text = world->records[i].text;
+        size_t strings = world->records[i].string_count;
+        is_found[0] |= strcmp(text, "v=spf1 -all") == 0 && strings == 2;
+        is_found[1] |= text[0] == '\0' && strings == 1;
+        is_found[2] |= strcmp(text, LONG_TEXT) == 0 && strings == 2;
+    }
+    assert_true(is_found[0] && is_found[1] && is_found[2]);
+}
+
+static void an_alias_itself_is_an_answer_too(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(find_records(world, DNS_TYPE_CNAME, "s._domainkey.test"),
+                     DNS_FOUND);
+    assert_int_equal(world->count, 1);
+    assert_string_equal(world->records[0].text, "key.test");
+    assert_int_equal(find_records(world, DNS_TYPE_TXT, "s._domainkey.test"),
+                     DNS_FOUND);
+    assert_int_equal(world->count, 3);
+    assert_int_equal(find_records(world, DNS_TYPE_CNAME, "texts.test"),
+                     DNS_NO_DATA);
+}
+
+static void one_type_at_a_time(void **state)
+{
+    struct world *world = *state;
+    assert_int_equal(
+        find_records(world, DNS_TYPE_PTR, "1.2.0.193.in-addr.arpa"), DNS_FOUND);
+    assert_int_equal(world->count, 2);
+    assert_int_equal(find_records(world, DNS_TYPE_A, "both.test"), DNS_FOUND);
+    assert_int_equal(world->count, 2);
+    assert_int_equal(find_records(world, DNS_TYPE_MX, "null.test"), DNS_FOUND);
+    assert_string_equal(world->records[0].text, "");
+    assert_int_equal(find_records(world, DNS_TYPE_A, "gone.test"), DNS_NO_NAME);
+    assert_int_equal(find_records(world, DNS_TYPE_TXT, "both.test"),
+                     DNS_NO_DATA);
+    assert_int_equal(find_records(world, DNS_TYPE_AAAA, "odd.test"),
+                     DNS_TEMPORARY);
+    struct dns_lookup *lookup = dns_lookup_records(
+        world->resolver, DNS_TYPE_TXT, "texts.test", on_records, world);
+    dns_cancel(&lookup);
+    (void)dns_lookup_records(world->resolver, DNS_TYPE_TXT, "texts.test",
+                             on_records, world); /* freed by tear_down */
+}
+
 static void cancelled_lookups_do_not_call_back(void **state)
 {
     struct world *world = *state;
@@ -462,6 +439,9 @@ int main(void)
         DNS_TEST(both_families_alternate),
         DNS_TEST(one_family_is_enough),
         DNS_TEST(missing_addresses_are_told_apart),
+        DNS_TEST(strings_of_a_text_are_joined),
+        DNS_TEST(an_alias_itself_is_an_answer_too),
+        DNS_TEST(one_type_at_a_time),
         DNS_TEST(cancelled_lookups_do_not_call_back),
         DNS_TEST(freeing_the_resolver_forgets_its_lookups),
         DNS_TEST(wrong_servers_are_explained),
