@@ -148,6 +148,34 @@ void hex_encode(struct text bytes, struct buffer *out_text)
     }
 }
 
+/* -1: no digit. */
+static int hex_value(char digit)
+{
+    if (ascii_is_digit(digit)) {
+        return digit - '0';
+    }
+    char lower = ascii_lower(digit);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+bool hex_decode(struct text text, struct buffer *out_bytes)
+{
+    size_t before = out_bytes->length;
+    bool is_good = text.length % 2 == 0;
+    for (size_t i = 0; is_good && i < text.length; i += 2) {
+        int high = hex_value(text.data[i]);
+        int low = hex_value(text.data[i + 1]);
+        is_good = high >= 0 && low >= 0;
+        if (is_good) {
+            buffer_append_byte(out_bytes, (char)(high * 16 + low));
+        }
+    }
+    if (!is_good) {
+        out_bytes->length = before;
+    }
+    return is_good;
+}
+
 /* Decode one character of well-formed UTF-8; returns its length. */
 static size_t decode_utf8(const unsigned char *bytes, uint32_t *out_character)
 {

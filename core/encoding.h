@@ -15,6 +15,8 @@ void base64_encode(struct text bytes, struct buffer *out_text);
  * then unchanged. */
 bool base64_decode(struct text text, struct buffer *out_bytes);
 void hex_encode(struct text bytes, struct buffer *out_text); /* lower case */
+/* Digits of either case, two a byte. False: nothing is appended. */
+bool hex_decode(struct text text, struct buffer *out_bytes);
 
 /* A JSON string with its quotes (RFC 8259, 7), in ASCII only: the rest stands
  * as \uXXXX. Bytes that are not UTF-8 are read as Latin-1. */

@@ -243,6 +243,14 @@ void buffer_free(struct buffer *buffer)
     *buffer = (struct buffer){ 0 };
 }
 
+void buffer_wipe(struct buffer *buffer)
+{
+    if (buffer->data != NULL) {
+        explicit_bzero(buffer->data, buffer->capacity);
+        buffer->length = 0;
+    }
+}
+
 void buffer_clear(struct buffer *buffer)
 {
     buffer->length = 0;

@@ -55,7 +55,9 @@ struct buffer {
     size_t capacity;
 };
 
-void buffer_free(struct buffer *buffer); /* leaves an empty, usable buffer */
+void buffer_free(struct buffer *buffer); /* Overwrite its bytes with zeros, for what is secret; it is empty then. */
+void buffer_wipe(struct buffer *buffer);
+/* leaves an empty, usable buffer */
 void buffer_clear(struct buffer *buffer); /* keeps the memory */
 void buffer_reserve(struct buffer *buffer, size_t more_bytes);
 void buffer_append(struct buffer *buffer, const void *bytes, size_t length);

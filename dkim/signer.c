@@ -66,16 +66,26 @@ static size_t find_empty_line(struct text bytes, size_t from)
     return SIZE_MAX;
 }
 
-struct reader {
-    struct buffer *header;
+struct dkim_reader {
+    struct buffer header;
+    struct digest *digest;
     struct canonical_body body;
     bool is_in_body;
 };
 
-/* Of the piece that the header ends in, the rest is body. */
-static void read_slice(struct reader *reader, struct text slice)
+struct dkim_reader *dkim_reader_create(void)
 {
-    struct buffer *header = reader->header;
+    struct dkim_reader *reader = memory_alloc(sizeof(*reader));
+    reader->digest = digest_begin();
+    canonical_body_begin(&reader->body, CANONICAL_RELAXED, add_to_digest,
+                         reader->digest);
+    return reader;
+}
+
+/* Of the piece that the header ends in, the rest is body. */
+static void read_slice(struct dkim_reader *reader, struct text slice)
+{
+    struct buffer *header = &reader->header;
     size_t from = header->length > 3 ? header->length - 3 : 0;
     buffer_append_text(header, slice);
     size_t end = find_empty_line(buffer_text(header), from);
@@ -87,26 +97,26 @@ static void read_slice(struct reader *reader, struct text slice)
     }
 }
 
-void dkim_message_read(const struct text *pieces, size_t piece_count,
-                       struct dkim_message *out_message)
+void dkim_reader_add(struct dkim_reader *reader, struct text piece)
 {
-    struct digest *digest = digest_begin();
-    struct reader reader = { .header = &out_message->header };
-    out_message->header = (struct buffer){ 0 };
-    canonical_body_begin(&reader.body, CANONICAL_RELAXED, add_to_digest,
-                         digest);
-    for (size_t i = 0; i < piece_count; i++) {
-        struct text rest = pieces[i];
-        while (!reader.is_in_body && rest.length > 0) {
-            size_t length =
-                rest.length < SLICE_BYTES ? rest.length : SLICE_BYTES;
-            read_slice(&reader, text_slice(rest, 0, length));
-            rest = text_slice(rest, length, rest.length);
-        }
-        canonical_body_add(&reader.body, rest);
+    struct text rest = piece;
+    while (!reader->is_in_body && rest.length > 0) {
+        size_t length = rest.length < SLICE_BYTES ? rest.length : SLICE_BYTES;
+        read_slice(reader, text_slice(rest, 0, length));
+        rest = text_slice(rest, length, rest.length);
     }
-    canonical_body_end(&reader.body);
-    digest_end(&digest, out_message->body_digest);
+    canonical_body_add(&reader->body, rest);
+}
+
+void dkim_reader_end(struct dkim_reader **reader_pointer,
+                     struct dkim_message *out_message)
+{
+    struct dkim_reader *reader = *reader_pointer;
+    canonical_body_end(&reader->body);
+    out_message->header = reader->header;
+    digest_end(&reader->digest, out_message->body_digest);
+    memory_free(reader);
+    *reader_pointer = NULL;
 }
 
 void dkim_message_free(struct dkim_message *message)

@@ -4,8 +4,7 @@
  * forms of fields and body, the whole body (no l=), and each field that readers
  * act on named once more than it stands there: none can be added (8.15).
  *
- *   dkim_message_read ──> header and digest of the body ──> dkim_sign …
- * dkim_sign
+ *   dkim_reader ──> header and digest of the body ──> dkim_sign, with each key
  */
 #ifndef BATON_DKIM_SIGNER_H
 #define BATON_DKIM_SIGNER_H
@@ -23,10 +22,14 @@ struct dkim_message {
     uint8_t body_digest[SHA256_SIZE];
 };
 
-/* A message in any pieces, with CRLF line ends: as it goes on the wire, before
- * dots are doubled. dkim_message_free when done. */
-void dkim_message_read(const struct text *pieces, size_t piece_count,
-                       struct dkim_message *out_message);
+/* Takes a message in any pieces, with CRLF line ends: as it goes on the wire,
+ * before dots are doubled. */
+struct dkim_reader;
+struct dkim_reader *dkim_reader_create(void);
+void dkim_reader_add(struct dkim_reader *reader, struct text piece);
+/* That was all; dkim_message_free when done. */
+void dkim_reader_end(struct dkim_reader **reader,
+                     struct dkim_message *out_message);
 void dkim_message_free(struct dkim_message *message);
 
 struct dkim_identity {

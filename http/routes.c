@@ -55,7 +55,7 @@ static enum http_verdict start_host_check(struct http_request *request)
                    target_host(text_slice(request->query, strlen("domain="),
                                           text_find_byte(request->query, '&')),
                                host) &&
-                   directory_tracking_host(service->directory, host) != 0;
+                   directory_is_tracking_host(service->directory, host);
     answer_page(&request->answer, service->answers,
                 is_ours ? PAGE_NOTHING : PAGE_NOT_FOUND);
     return HTTP_ANSWERED;

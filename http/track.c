@@ -11,9 +11,10 @@
 static bool is_honoured_here(const struct http_request *request,
                              const struct token *token)
 {
-    int64_t account_id =
-        directory_tracking_host(request->service->directory, request->host);
-    return account_id == 0 || account_id == token->account_id;
+    const struct directory *directory = request->service->directory;
+    return !directory_is_tracking_host(directory, request->host) ||
+           directory_tracking_url(directory, token->account_id,
+                                  request->host) != NULL;
 }
 
 static bool is_ours(struct http_request *request, enum token_kind kind,

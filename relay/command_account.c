@@ -193,50 +193,6 @@ static int account_remove(struct command_call *call)
 
 /* -- lists of what belongs to one account or to all -- */
 
-static int list_of_account(struct command_call *call, const char *statement,
-                           const char *nothing)
-{
-    struct id_text id;
-    const char *parameter = NULL;
-    if (!command_find_account_argument(call, &id, &parameter)) {
-        return COMMAND_FAILED;
-    }
-    struct admin_table *table = command_query(call, statement, &parameter, 1);
-    if (table == NULL) {
-        return COMMAND_FAILED;
-    }
-    output_table(call, table, nothing);
-    admin_table_free(&table);
-    return COMMAND_DONE;
-}
-
-/* Remove one thing of an account; `value` as the database has it. */
-static int remove_from_account(struct command_call *call, const char *statement,
-                               const char *noun, const char *value)
-{
-    struct id_text id;
-    if (!command_find_account(call, call->arguments[0], &id)) {
-        return COMMAND_FAILED;
-    }
-    const char *parameters[] = { id.text, value };
-    struct admin_table *table =
-        command_change_directory(call, statement, parameters, 2);
-    if (table == NULL) {
-        return COMMAND_FAILED;
-    }
-    bool is_found = admin_row_count(table) > 0;
-    admin_table_free(&table);
-    if (!is_found) {
-        return command_fail("account %s has no %s %s: baton %s list %s",
-                            call->arguments[0], noun, value,
-                            strcmp(noun, "user") == 0 ? "credential" : noun,
-                            call->arguments[0]);
-    }
-    output_done(call, json_pack("{ss}", "removed", value), "%s %s removed",
-                noun, value);
-    return COMMAND_DONE;
-}
-
 /* -- credentials -- */
 
 /* No letter that looks like another, nothing that a shell would take. */
@@ -400,15 +356,15 @@ static int credential_add(struct command_call *call)
 
 static int credential_list(struct command_call *call)
 {
-    return list_of_account(
+    return command_list_of_account(
         call, "admin_credential_list",
         "There is no user name: baton credential add ACCOUNT USER.");
 }
 
 static int credential_remove(struct command_call *call)
 {
-    return remove_from_account(call, "admin_credential_remove", "user",
-                               call->arguments[1]);
+    return command_remove_from_account(call, "admin_credential_remove", "user",
+                                       call->arguments[1]);
 }
 
 /* -- networks -- */
@@ -474,9 +430,10 @@ static int network_add(struct command_call *call)
 
 static int network_list(struct command_call *call)
 {
-    return list_of_account(call, "admin_network_list",
-                           "There is no network: baton network add ACCOUNT "
-                           "RANGE.");
+    return command_list_of_account(
+        call, "admin_network_list",
+        "There is no network: baton network add ACCOUNT "
+        "RANGE.");
 }
 
 static int network_remove(struct command_call *call)
@@ -488,52 +445,8 @@ static int network_remove(struct command_call *call)
         return command_fail("%s", error.text);
     }
     network_range_text(&parsed, range);
-    return remove_from_account(call, "admin_network_remove", "network", range);
-}
-
-/* -- domains -- */
-
-static int domain_add(struct command_call *call)
-{
-    struct id_text id;
-    struct error error;
-    char domain[DOMAIN_TEXT_MAX + 1];
-    if (!command_read_domain(call->arguments[1], domain, sizeof(domain)) ||
-        !command_find_account(call, call->arguments[0], &id)) {
-        return COMMAND_FAILED;
-    }
-    const char *parameters[] = { id.text, domain };
-    struct admin_table *table = command_change(
-        call, "admin_domain_add", parameters, 2, CHANNEL_DIRECTORY, "", &error);
-    if (table == NULL) {
-        return command_is_duplicate(call)
-                   ? command_fail("account %s has the domain %s already",
-                                  call->arguments[0], domain)
-                   : command_fail("%s", error.text);
-    }
-    admin_table_free(&table);
-    output_done(
-        call,
-        json_pack("{ssss}", "account", call->arguments[0], "domain", domain),
-        "account %s may write from %s and what lies under it",
-        call->arguments[0], domain);
-    return COMMAND_DONE;
-}
-
-static int domain_list(struct command_call *call)
-{
-    return list_of_account(call, "admin_domain_list",
-                           "There is no domain: baton domain add ACCOUNT "
-                           "DOMAIN.");
-}
-
-static int domain_remove(struct command_call *call)
-{
-    char domain[DOMAIN_TEXT_MAX + 1];
-    return command_read_domain(call->arguments[1], domain, sizeof(domain))
-               ? remove_from_account(call, "admin_domain_remove", "domain",
-                                     domain)
-               : COMMAND_FAILED;
+    return command_remove_from_account(call, "admin_network_remove", "network",
+                                       range);
 }
 
 /* -- the table -- */
@@ -576,11 +489,5 @@ const struct command account_commands[] = {
       network_list },
     { "network remove", "ACCOUNT RANGE", "remove a network", 2, 2, NULL,
       NEEDS_SCHEMA, network_remove },
-    { "domain add", "ACCOUNT DOMAIN", "let an account write from a domain", 2,
-      2, NULL, NEEDS_SCHEMA, domain_add },
-    { "domain list", "[ACCOUNT]", "list domains", 0, 1, NULL, NEEDS_SCHEMA,
-      domain_list },
-    { "domain remove", "ACCOUNT DOMAIN", "remove a domain", 2, 2, NULL,
-      NEEDS_SCHEMA, domain_remove },
 };
 const size_t account_command_count = ARRAY_LENGTH(account_commands);

@@ -12,6 +12,8 @@
 
 extern const struct command account_commands[];
 extern const size_t account_command_count;
+extern const struct command domain_commands[];
+extern const size_t domain_command_count;
 extern const struct command route_commands[];
 extern const size_t route_command_count;
 extern const struct command message_commands[];
@@ -77,6 +79,14 @@ bool command_find_group(struct command_call *call, const char *account_id,
 bool command_find_account_argument(struct command_call *call,
                                    struct id_text *out_id,
                                    const char **out_parameter);
+/* Print the rows of a statement, of the account of the first argument or of
+ * all. */
+int command_list_of_account(struct command_call *call, const char *statement,
+                            const char *nothing);
+/* Remove one thing of an account; `value` as the database has it. */
+int command_remove_from_account(struct command_call *call,
+                                const char *statement, const char *noun,
+                                const char *value);
 /* "2h" ago, or what is written there as it is, for PostgreSQL to read. */
 const char *command_read_since(const char *written,
                                char out_text[CLOCK_TEXT_SIZE]);

@@ -135,6 +135,50 @@ bool command_find_account_argument(struct command_call *call,
            command_find_account(call, call->arguments[0], out_id);
 }
 
+int command_list_of_account(struct command_call *call, const char *statement,
+                            const char *nothing)
+{
+    struct id_text id;
+    const char *parameter = NULL;
+    if (!command_find_account_argument(call, &id, &parameter)) {
+        return COMMAND_FAILED;
+    }
+    struct admin_table *table = command_query(call, statement, &parameter, 1);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    output_table(call, table, nothing);
+    admin_table_free(&table);
+    return COMMAND_DONE;
+}
+
+int command_remove_from_account(struct command_call *call,
+                                const char *statement, const char *noun,
+                                const char *value)
+{
+    struct id_text id;
+    if (!command_find_account(call, call->arguments[0], &id)) {
+        return COMMAND_FAILED;
+    }
+    const char *parameters[] = { id.text, value };
+    struct admin_table *table =
+        command_change_directory(call, statement, parameters, 2);
+    if (table == NULL) {
+        return COMMAND_FAILED;
+    }
+    bool is_found = admin_row_count(table) > 0;
+    admin_table_free(&table);
+    if (!is_found) {
+        return command_fail("account %s has no %s %s: baton %s list %s",
+                            call->arguments[0], noun, value,
+                            strcmp(noun, "user") == 0 ? "credential" : noun,
+                            call->arguments[0]);
+    }
+    output_done(call, json_pack("{ss}", "removed", value), "%s %s removed",
+                noun, value);
+    return COMMAND_DONE;
+}
+
 bool command_find_group(struct command_call *call, const char *account_id,
                         const char *name, struct id_text *out_id)
 {

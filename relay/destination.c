@@ -89,6 +89,7 @@ static struct site *make_site(struct destinations *destinations,
         .hostname = settings->hostname,
         .tls_any = destinations->options.tls_any,
         .tls_verified = destinations->options.tls_verified,
+        .signing = destinations->options.signing,
         .connections_max = connections_of_worker(destinations),
         .messages_per_second = rate_of_worker(destinations),
     };
@@ -341,6 +342,15 @@ void destinations_set_directory(struct destinations *destinations,
         struct destination *destination = value;
         destination->valid_until_monotonic = 0;
         destination->is_overtaken = true;
+    }
+}
+
+void destinations_recall_all(struct destinations *destinations)
+{
+    size_t position = 0;
+    void *value = NULL;
+    while (map_next(destinations->sites, &position, NULL, &value)) {
+        site_recall(value);
     }
 }
 

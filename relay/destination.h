@@ -33,6 +33,7 @@ struct destinations_options {
     struct dns_resolver *resolver;
     const struct tls_context *tls_any;
     const struct tls_context *tls_verified;
+    struct signing *signing;
     const struct site_handler *site_handler;
     const struct destinations_handler *handler;
     void *owner; /* of both handlers */
@@ -55,6 +56,8 @@ void destinations_set_share(struct destinations *destinations,
 void destinations_route(struct destinations *destinations,
                         struct delivery *delivery);
 
+/* site_recall of all. */
+void destinations_recall_all(struct destinations *destinations);
 void destinations_wake_all(struct destinations *destinations);
 void destinations_forgive_all(struct destinations *destinations);
 void destinations_each_site(struct destinations *destinations,

@@ -123,8 +123,12 @@ bool held_message_compose(struct held_message *message,
     compose_copy(wire->plan, &recipient, is_shared ? wire->arena : arena,
                  &out_copy->pieces, &out_copy->piece_count);
     count_bytes(out_copy);
+    out_copy->signature = text_of("");
+    out_copy->shared = NULL;
     if (is_shared) {
         wire->shared = arena_alloc(wire->arena, sizeof(*wire->shared));
+        out_copy->shared = wire->shared;
+        out_copy->arena = wire->arena;
         *wire->shared = *out_copy;
     }
     return true;
@@ -148,4 +152,13 @@ bool held_message_is_shared(const struct held_message *message,
                             const struct delivery *delivery, bool to_7bit)
 {
     return message->wires[to_7bit][delivery->is_untracked].shared != NULL;
+}
+
+void held_copy_keep_signature(struct held_copy *shared, struct text fields)
+{
+    if (shared->signature.length == 0) {
+        shared->signature =
+            (struct text){ arena_copy_text(shared->arena, fields),
+                           fields.length };
+    }
 }

@@ -80,6 +80,9 @@ struct held_copy {
     struct text *pieces;
     size_t piece_count;
     size_t size_bytes;
+    struct text signature; /* "", until it is known */
+    struct held_copy *shared; /* itself, kept for others; NULL: personal */
+    struct arena *arena; /* of a shared one */
 };
 
 struct delivery {
@@ -125,6 +128,8 @@ bool held_message_compose(struct held_message *message,
                           const struct delivery *delivery, bool to_7bit,
                           struct arena *arena, struct held_copy *out_copy,
                           struct error *error) MUST_USE;
+/* The signature of a shared copy, for those who are sent it later. */
+void held_copy_keep_signature(struct held_copy *shared, struct text fields);
 /* The policy was changed: copies from now on are made by it. Those that are on
  * their way stay as they are. */
 void held_message_plan_anew(struct held_message *message);

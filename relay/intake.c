@@ -282,6 +282,14 @@ static void write_received(const struct smtp_client_facts *facts,
         clock_rfc5322(message->accepted_at, date));
 }
 
+static const struct directory_domain *author_domain(
+    const struct candidate *candidate, const struct directory_account *account)
+{
+    return policy_author_domain(candidate->client->intake->directory, account,
+                                candidate->composed.from_addresses,
+                                candidate->composed.from_count);
+}
+
 /* The group as the directory knows it; one that was just made is not in it
  * yet and has no settings. */
 static void decide_policy(const struct candidate *candidate,
@@ -289,10 +297,15 @@ static void decide_policy(const struct candidate *candidate,
                           int64_t group_id, struct held_message *message)
 {
     const struct directory *directory = candidate->client->intake->directory;
-    message_policy_decide(
-        directory, account,
-        directory_group_by_id(directory, account->account_id, group_id),
-        &candidate->composed.control, message->arena, message->policy);
+    struct message_policy_input input = {
+        .directory = directory,
+        .account = account,
+        .group =
+            directory_group_by_id(directory, account->account_id, group_id),
+        .domain = author_domain(candidate, account),
+        .control = &candidate->composed.control,
+    };
+    message_policy_decide(&input, message->arena, message->policy);
     if (message->policy->group_id == 0 && group_id != 0) {
         message->policy->group_id = group_id;
         message->policy->group_name =
@@ -883,6 +896,10 @@ static bool inspect(struct intake_client *client,
     policy_check_header_addresses(client->intake->directory, account,
                                   candidate->composed.from_addresses,
                                   candidate->composed.from_count, &reply);
+    if (reply.code == 0) {
+        policy_check_verified(account, author_domain(candidate, account),
+                              &reply);
+    }
     if (reply.code != 0) {
         refuse(client, transaction, 0, "policy", &reply);
         return false;

@@ -30,15 +30,21 @@ static void apply_control(const struct control *control, struct arena *arena,
 }
 
 /* A host that the message asks for must be the account's own. */
-static const char *choose_url(const struct directory *directory,
-                              const struct directory_account *account,
-                              const struct control *control,
+static const char *choose_url(const struct message_policy_input *input,
                               struct arena *arena)
 {
-    if (control != NULL && control->tracking_host != NULL &&
-        directory_tracking_host(directory, control->tracking_host) ==
-            account->account_id) {
-        return directory_tracking_url(directory, control->tracking_host);
+    const struct directory_account *account = input->account;
+    const struct control *control = input->control;
+    const char *asked =
+        control == NULL || control->tracking_host == NULL
+            ? NULL
+            : directory_tracking_url(input->directory, account->account_id,
+                                     control->tracking_host);
+    if (asked != NULL) {
+        return asked;
+    }
+    if (input->domain != NULL && input->domain->link_is_right) {
+        return input->domain->link_url;
     }
     const char *url = account->tracking_url != NULL
                           ? account->tracking_url
@@ -50,25 +56,34 @@ static const char *choose_url(const struct directory *directory,
     return arena_copy_text(arena, text);
 }
 
-void message_policy_decide(const struct directory *directory,
-                           const struct directory_account *account,
-                           const struct directory_group *group,
-                           const struct control *control, struct arena *arena,
-                           struct policy *out_policy)
+/* D5: the domain of From signs, as soon as the account's wish allows it. */
+static const char *choose_signer(const struct message_policy_input *input)
 {
-    apply_settings(account->settings, arena, out_policy);
+    const struct directory_domain *domain = input->domain;
+    bool signs = domain != NULL && domain->keys != NULL &&
+                 (domain->dkim_is_right ||
+                  input->account->unverified == UNVERIFIED_SIGN);
+    return signs ? domain->name : "";
+}
+
+void message_policy_decide(const struct message_policy_input *input,
+                           struct arena *arena, struct policy *out_policy)
+{
+    const struct directory_group *group = input->group;
+    apply_settings(input->account->settings, arena, out_policy);
     if (group != NULL) {
         out_policy->group_id = group->group_id;
         out_policy->group_name = arena_copy_string(arena, group->name);
         out_policy->group_is_marketing = group->is_marketing;
         apply_settings(group->settings, arena, out_policy);
     }
-    if (control != NULL) {
-        apply_control(control, arena, out_policy);
+    if (input->control != NULL) {
+        apply_control(input->control, arena, out_policy);
     }
-    out_policy->sender_name = arena_copy_string(arena, account->name);
-    out_policy->tracking_url = arena_copy_string(
-        arena, choose_url(directory, account, control, arena));
+    out_policy->sender_name = arena_copy_string(arena, input->account->name);
+    out_policy->tracking_url =
+        arena_copy_string(arena, choose_url(input, arena));
+    out_policy->signing_domain = arena_copy_string(arena, choose_signer(input));
 }
 
 bool message_policy_passes_through(const struct directory *directory,

@@ -11,14 +11,18 @@
 #include "tracking/control.h"
 #include "tracking/policy.h"
 
-/* Fill in a policy that has its defaults. `group` is NULL for a message without
- * one, `control` NULL for one that says nothing. Settings that are not
- * understood (written by SQL) are passed over. */
-void message_policy_decide(const struct directory *directory,
-                           const struct directory_account *account,
-                           const struct directory_group *group,
-                           const struct control *control, struct arena *arena,
-                           struct policy *out_policy);
+struct message_policy_input {
+    const struct directory *directory;
+    const struct directory_account *account;
+    const struct directory_group *group; /* NULL: none */
+    const struct directory_domain *domain; /* of From; NULL: not one of its */
+    const struct control *control; /* NULL: it says nothing */
+};
+
+/* Fill in a policy that has its defaults. Settings that are not understood
+ * (written by SQL) are passed over. */
+void message_policy_decide(const struct message_policy_input *input,
+                           struct arena *arena, struct policy *out_policy);
 
 /* The emergency switch, as it is now and not as it was at acceptance: of the
  * account or of everything. */

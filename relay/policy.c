@@ -20,7 +20,7 @@ static bool may_use(const struct directory *directory,
                     const struct directory_account *account, const char *domain)
 {
     return account->any_sender ||
-           directory_allows_domain(directory, account, domain);
+           directory_domain(directory, account->account_id, domain) != NULL;
 }
 
 void policy_check_sender(const struct directory *directory,
@@ -58,5 +58,33 @@ void policy_check_header_addresses(const struct directory *directory,
                            account->name, domain);
             return;
         }
+    }
+}
+
+const struct directory_domain *policy_author_domain(
+    const struct directory *directory, const struct directory_account *account,
+    char *const *addresses, size_t address_count)
+{
+    struct address address;
+    struct error ignored;
+    char domain[DOMAIN_TEXT_MAX + 1];
+    bool is_read =
+        address_count > 0 &&
+        address_parse(text_of(addresses[0]), true, &address, &ignored) &&
+        domain_normalize(address.domain, domain, &ignored);
+    return is_read ? directory_domain(directory, account->account_id, domain)
+                   : NULL;
+}
+
+void policy_check_verified(const struct directory_account *account,
+                           const struct directory_domain *domain,
+                           struct smtp_reply *out_reply)
+{
+    if (account->unverified == UNVERIFIED_REFUSE && domain != NULL &&
+        !domain->dkim_is_right) {
+        smtp_reply_set(out_reply, 550, "5.7.1",
+                       "The DKIM records of %s are not right yet: \"baton "
+                       "domain verify %s %s\" says what is missing",
+                       domain->name, account->name, domain->name);
     }
 }

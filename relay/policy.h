@@ -26,5 +26,15 @@ void policy_check_header_addresses(const struct directory *directory,
                                    const struct directory_account *account,
                                    char *const *addresses, size_t address_count,
                                    struct smtp_reply *out_reply);
+/* The account's domain that the author (the first address of From) writes
+ * from; NULL: none of its. */
+const struct directory_domain *policy_author_domain(
+    const struct directory *directory, const struct directory_account *account,
+    char *const *addresses, size_t address_count);
+/* D5: mail from a domain whose DKIM records are not right, if the account wants
+ * it refused. */
+void policy_check_verified(const struct directory_account *account,
+                           const struct directory_domain *domain,
+                           struct smtp_reply *out_reply);
 
 #endif

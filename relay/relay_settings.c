@@ -9,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/address.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "relay/dkim_secret.h"
 
 static struct relay_settings_values values;
 
@@ -62,6 +64,19 @@ static bool check_log_level(const char *value, struct error *error)
     enum log_level level;
     return log_level_parse(value, &level) ||
            error_set(error, "expected error, warning, info, debug or trace");
+}
+
+/* A name in DNS: letters of any script, at least one label. */
+static bool check_host(const char *value, struct error *error)
+{
+    char domain[DOMAIN_TEXT_MAX + 1];
+    return value[0] == '\0' || domain_normalize(text_of(value), domain, error);
+}
+
+static bool check_sending_address(const char *value, struct error *error)
+{
+    struct network_range range;
+    return network_range_parse(text_of(value), &range, error);
 }
 
 static bool set_tls_mode(struct relay_listener *listener, struct text value)
@@ -215,6 +230,22 @@ const struct setting relay_settings[] = {
       .value = &values.public_url,
       .initial = "http://localhost:8080",
       .description = "how recipients' browsers reach the HTTP listener" },
+    { .section = "server",
+      .key = "return_path_host",
+      .type = SETTING_TEXT,
+      .value = &values.return_path_host,
+      .initial = "",
+      .check_value = check_host,
+      .description = "the host that bounces come back to; its MX is this "
+                     "server, its SPF record names the addresses mail leaves "
+                     "from; empty: they go to the sender's own address" },
+    { .section = "server",
+      .key = "sending_addresses",
+      .type = SETTING_LIST,
+      .value = &values.sending_addresses,
+      .check_value = check_sending_address,
+      .description = "the addresses mail leaves from as the world sees them; "
+                     "SPF records are checked for them" },
     { .section = "server",
       .key = "workers",
       .type = SETTING_NUMBER,
@@ -414,6 +445,54 @@ const struct setting relay_settings[] = {
       .initial = "off",
       .description = "deliver to an MX on loopback, private or reserved "
                      "addresses without a route" },
+    { .section = "dkim",
+      .key = "key_encryption",
+      .type = SETTING_TEXT,
+      .value = &values.key_encryption,
+      .initial = "",
+      .is_secret = true,
+      .check_value = dkim_secret_check,
+      .description = "what private keys are encrypted with in PostgreSQL: 64 "
+                     "hexadecimal digits (openssl rand -hex 32), the same on "
+                     "every node; empty: no domain gets keys" },
+    { .section = "dkim",
+      .key = "key_encryption_before",
+      .type = SETTING_TEXT,
+      .value = &values.key_encryption_before,
+      .initial = "",
+      .is_secret = true,
+      .check_value = dkim_secret_check,
+      .description = "an older key_encryption, whose keys are still read" },
+    { .section = "dkim",
+      .key = "host",
+      .type = SETTING_TEXT,
+      .value = &values.dkim_host,
+      .initial = "",
+      .check_value = check_host,
+      .description = "zone of yours that selectors can lead to by CNAME; see "
+                     "baton domain zone; empty: they are published as TXT" },
+    { .section = "dkim",
+      .key = "operator_domain",
+      .type = SETTING_TEXT,
+      .value = &values.operator_domain,
+      .initial = "",
+      .check_value = check_host,
+      .description = "domain of yours that signs every message as well, for "
+                     "feedback loops and for senders without a domain" },
+    { .section = "dkim",
+      .key = "operator_selector",
+      .type = SETTING_TEXT,
+      .value = &values.operator_selector,
+      .initial = "baton",
+      .check_value = check_host,
+      .description = "selector of its key" },
+    { .section = "dkim",
+      .key = "operator_key",
+      .type = SETTING_TEXT,
+      .value = &values.operator_key,
+      .initial = "",
+      .description = "PEM file with its private key, readable to [server] "
+                     "user" },
     { .section = "dns",
       .key = "servers",
       .type = SETTING_TEXT,

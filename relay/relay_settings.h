@@ -15,6 +15,8 @@
 struct relay_settings_values {
     const char *hostname; /* never empty */
     const char *public_url;
+    const char *return_path_host;
+    const char *sending_addresses; /* one a line */
     int64_t workers; /* 0: one per core */
     const char *user;
     int64_t clock_rate;
@@ -42,6 +44,12 @@ struct relay_settings_values {
     bool allow_special_addresses;
     const char *dns_servers;
     int64_t dns_timeout;
+    const char *key_encryption; /* 64 hexadecimal digits, or "" */
+    const char *key_encryption_before;
+    const char *dkim_host;
+    const char *operator_domain;
+    const char *operator_selector;
+    const char *operator_key;
     const char *log_level;
     int log_format; /* 0 logfmt, 1 json */
 };

@@ -830,6 +830,7 @@ static void cancel(struct scheduler *scheduler,
                    const struct command_scope *scope)
 {
     int64_t message_id = text_is(scope->scope, "message") ? scope->id : 0;
+    destinations_recall_all(scheduler->destinations);
     if (text_is(scope->scope, "delivery") &&
         !id_parse(scope->value, &message_id)) {
         return;
@@ -892,6 +893,7 @@ struct scheduler *scheduler_create(const struct scheduler_options *options)
         .loop = options->loop,
         .resolver = options->resolver,
         .tls_any = options->tls_any,
+        .signing = options->signing,
         .tls_verified = options->tls_verified,
         .site_handler = &site_handler,
         .handler = &destinations_handler,
@@ -916,6 +918,7 @@ static void drop_if_unsent(struct scheduler *scheduler,
 
 static void drop_unsent(struct scheduler *scheduler)
 {
+    destinations_recall_all(scheduler->destinations);
     visit_deliveries(scheduler, drop_if_unsent, NULL);
 }
 
@@ -952,6 +955,7 @@ void scheduler_set_directory(struct scheduler *scheduler,
     const struct directory *old = scheduler->directory;
     struct list_link *next = NULL;
     scheduler->directory = directory;
+    destinations_recall_all(scheduler->destinations);
     destinations_set_directory(scheduler->destinations, directory);
     for (struct list_link *link = scheduler->messages.first; link != NULL;
          link = next) {
@@ -1022,6 +1026,7 @@ void scheduler_drain(struct scheduler *scheduler, loop_fn *on_drained,
     scheduler->is_draining = true;
     scheduler->on_drained = on_drained;
     scheduler->drain_owner = owner;
+    destinations_recall_all(scheduler->destinations);
     timer_stop(&scheduler->claim_timer);
     timer_start(&scheduler->tidy_timer, scheduler->options.loop, 0, tidy,
                 scheduler);

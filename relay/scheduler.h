@@ -36,6 +36,7 @@ struct scheduler_options {
     const struct token_keys *keys; /* of the copies that are made */
     const struct tls_context *tls_any;
     const struct tls_context *tls_verified;
+    struct signing *signing;
     struct pace pace; /* copied: how fast to claim beside fresh mail */
 };
 

@@ -25,6 +25,8 @@
 #define RECIPIENTS_PER_TRANSACTION 100
 #define LOCAL_DELIVERIES_PER_TURN 50
 #define FAILURES_PER_TURN 50
+/* Copies that are signed, or being signed, before a connection asks. */
+#define PREPARED_MAX 16
 
 /* The deliveries of one account that wait in one lane of a site. */
 struct account_queue {
@@ -58,7 +60,11 @@ struct site {
     char *password;
     struct smtp_pool_options pool_options;
     struct smtp_pool *pool; /* SITE_SMTP */
-    struct list transactions; /* on the wire */
+    struct signing *signing;
+    struct list transactions; /* on the wire, or being signed */
+    struct list prepared; /* signed: for the next connection that asks */
+    size_t signing_count; /* of the transactions */
+    bool peer_has_8bitmime; /* the one that asked last */
     struct lane lanes[LANE_COUNT];
     size_t waiting_count;
     size_t held_bytes; /* message bytes of those who wait or are on the wire */
@@ -79,6 +85,10 @@ struct site_transaction {
     struct list_link link;
     struct arena *arena;
     struct delivery **deliveries;
+    struct text *pieces; /* the signature, then the copy's */
+    struct held_copy *shared; /* the copy is others' as well; or NULL */
+    struct signing_job *signing_job;
+    bool to_7bit;
     int64_t account_id;
     int64_t taken_monotonic;
 };
@@ -250,19 +260,29 @@ static bool may_finish(void *owner)
     return site->handler->may_finish(site->owner);
 }
 
+/* The first piece is for the signature. */
 static void fill_wire(struct site_transaction *transaction,
                       const struct held_message *message, bool to_7bit,
                       const struct held_copy *copy)
 {
+    struct text *pieces = arena_alloc(
+        transaction->arena, (copy->piece_count + 1) * sizeof(*pieces));
+    pieces[0] = copy->signature;
+    for (size_t i = 0; i < copy->piece_count; i++) {
+        pieces[i + 1] = copy->pieces[i];
+    }
+    transaction->pieces = pieces;
+    transaction->shared = copy->shared;
+    transaction->to_7bit = to_7bit;
     transaction->wire = (struct smtp_client_transaction){
         .sender = message->sender,
         .needs_smtputf8 = message->is_smtputf8,
         .has_8bit = message->has_8bit && !to_7bit,
         .dsn_return = message->dsn_return,
         .envelope_id = message->envelope_id,
-        .pieces = copy->pieces,
-        .piece_count = copy->piece_count,
-        .size_bytes = copy->size_bytes,
+        .pieces = pieces,
+        .piece_count = copy->piece_count + 1,
+        .size_bytes = pieces[0].length + copy->size_bytes,
         .may_finish = may_finish,
         .owner = transaction,
     };
@@ -328,6 +348,10 @@ static struct site_transaction *begin_transaction(struct site *site,
 
 static void end_transaction(struct site_transaction *transaction)
 {
+    if (transaction->signing_job != NULL) {
+        transaction->site->signing_count--;
+        signing_cancel(&transaction->signing_job);
+    }
     list_remove(&transaction->link);
     transcript_free(&transaction->wire.transcript);
     struct arena *arena = transaction->arena;
@@ -367,28 +391,186 @@ static bool must_be_7bit(const struct held_message *message,
     return message->has_8bit && !peer_has_8bitmime && !message->is_smtputf8;
 }
 
-static struct smtp_client_transaction *take_work(void *owner,
-                                                 bool peer_has_8bitmime)
+/* -- signing -- */
+
+/* Its deliveries wait again, in front, as if nothing had been begun. */
+static void undo_transaction(struct site_transaction *transaction)
 {
-    struct site *site = owner;
-    if (site->waiting_count == 0 || !site->handler->may_send(site->owner) ||
-        !passes_rate(site)) {
-        return NULL;
+    struct site *site = transaction->site;
+    site->handler->on_end(site->owner, transaction->account_id);
+    for (size_t i = transaction->wire.recipient_count; i > 0; i--) {
+        struct delivery *delivery = transaction->deliveries[i - 1];
+        site->busy_count--;
+        site->held_bytes -= delivery->part_bytes;
+        enqueue(site, delivery, true);
     }
+    end_transaction(transaction);
+}
+
+/* No connection is left: all who wait are told the same. */
+static void undo_prepared(struct site *site)
+{
+    while (site->prepared.last != NULL) {
+        undo_transaction(
+            LIST_ITEM(site->prepared.last, struct site_transaction, link));
+    }
+}
+
+/* It cannot be signed just now. */
+static void defer_unsigned(struct site_transaction *transaction,
+                           const struct error *error)
+{
+    struct site *site = transaction->site;
+    struct smtp_outcome outcome;
+    struct attempt_facts facts = {
+        .host = "",
+        .address = "",
+        .started_at = clock_now(),
+        .transcript = text_of(""),
+        .sandbox_message = text_of(""),
+    };
+    smtp_outcome_decide(&outcome, VERDICT_DEFERRED, SCOPE_MESSAGE, "4.7.0",
+                        "sign", "%s", error->text);
+    site->handler->on_end(site->owner, transaction->account_id);
+    for (size_t i = 0; i < transaction->wire.recipient_count; i++) {
+        struct delivery *delivery = transaction->deliveries[i];
+        site->busy_count--;
+        site->held_bytes -= delivery->part_bytes;
+        report_attempt(site, delivery, &facts, &outcome);
+    }
+    end_transaction(transaction);
+}
+
+static void deliver_locally(struct site_transaction *transaction);
+
+static void on_signed(void *owner, struct text fields,
+                      const struct error *error)
+{
+    struct site_transaction *transaction = owner;
+    struct site *site = transaction->site;
+    transaction->signing_job = NULL;
+    site->signing_count--;
+    if (error != NULL) {
+        defer_unsigned(transaction, error);
+        return;
+    }
+    char *kept = arena_copy_text(transaction->arena, fields);
+    transaction->pieces[0] = (struct text){ kept, fields.length };
+    transaction->wire.size_bytes += fields.length;
+    if (transaction->shared != NULL) {
+        held_copy_keep_signature(transaction->shared, fields);
+    }
+    if (site->pool == NULL) {
+        deliver_locally(transaction);
+        site_wake(site);
+        return;
+    }
+    list_remove(&transaction->link);
+    list_append(&site->prepared, &transaction->link);
+    smtp_pool_wake(site->pool);
+}
+
+static bool needs_signature(const struct site *site,
+                            const struct site_transaction *transaction)
+{
+    const struct held_message *message = transaction->deliveries[0]->message;
+    return transaction->pieces[0].length == 0 && site->signing != NULL &&
+           site->kind != SITE_DISCARD &&
+           signing_has_keys(site->signing, message->account_id,
+                            message->policy->signing_domain);
+}
+
+static void start_signing(struct site *site,
+                          struct site_transaction *transaction)
+{
+    const struct held_message *message = transaction->deliveries[0]->message;
+    struct signing_request request = {
+        .account_id = message->account_id,
+        .domain = message->policy->signing_domain,
+        .pieces = transaction->wire.pieces,
+        .piece_count = transaction->wire.piece_count,
+    };
+    site->signing_count++;
+    transaction->signing_job =
+        signing_start(site->signing, &request, on_signed, transaction);
+}
+
+/* -- to the wire -- */
+
+/* Compose the next delivery's copy and begin its transaction; NULL: nobody
+ * waits who may be sent. */
+static struct site_transaction *begin_next(struct site *site)
+{
     struct delivery *first;
     while ((first = take_for_wire(site)) != NULL) {
         struct error error;
         struct held_copy copy;
         struct arena *arena = arena_create();
-        bool to_7bit = must_be_7bit(first->message, peer_has_8bitmime);
+        bool to_7bit = must_be_7bit(first->message, site->peer_has_8bitmime);
         if (held_message_compose(first->message, first, to_7bit, arena, &copy,
                                  &error)) {
-            return &begin_transaction(site, first, to_7bit, &copy, arena)->wire;
+            return begin_transaction(site, first, to_7bit, &copy, arena);
         }
         arena_free(&arena);
         fail_uncomposed(site, first, to_7bit, &error);
     }
     return NULL;
+}
+
+/* What is composed for a peer with 8BITMIME is nothing for one without. */
+static void undo_unfit(struct site *site)
+{
+    struct list_link *next = NULL;
+    for (struct list_link *link = site->prepared.first; link != NULL;
+         link = next) {
+        next = link->next;
+        struct site_transaction *transaction =
+            LIST_ITEM(link, struct site_transaction, link);
+        if (transaction->to_7bit !=
+            must_be_7bit(transaction->deliveries[0]->message,
+                         site->peer_has_8bitmime)) {
+            undo_transaction(transaction);
+        }
+    }
+}
+
+/* Signatures are begun ahead, so that a connection does not wait for each; what
+ * needs none is ready at once. */
+static void prepare(struct site *site)
+{
+    size_t most = site->interval > 0 ? 1 : PREPARED_MAX;
+    while (site->signing_count + site->prepared.count < most) {
+        struct site_transaction *transaction = begin_next(site);
+        if (transaction == NULL) {
+            return;
+        }
+        if (needs_signature(site, transaction)) {
+            start_signing(site, transaction);
+            continue;
+        }
+        list_remove(&transaction->link);
+        list_append(&site->prepared, &transaction->link);
+        return;
+    }
+}
+
+static struct smtp_client_transaction *take_work(void *owner,
+                                                 bool peer_has_8bitmime)
+{
+    struct site *site = owner;
+    site->peer_has_8bitmime = peer_has_8bitmime;
+    if (!site->handler->may_send(site->owner)) {
+        return NULL;
+    }
+    undo_unfit(site);
+    prepare(site);
+    if (site->prepared.first == NULL || !passes_rate(site)) {
+        return NULL;
+    }
+    struct site_transaction *transaction = LIST_ITEM(
+        list_take_first(&site->prepared), struct site_transaction, link);
+    list_append(&site->transactions, &transaction->link);
+    return &transaction->wire;
 }
 
 static void on_transaction_done(void *owner,
@@ -502,6 +684,7 @@ static void on_connect_failed(void *owner, const struct smtp_host *host,
     if (smtp_pool_connection_count(site->pool) > 0) {
         return; /* others of our connections work: the waiting go there */
     }
+    undo_prepared(site);
     failure->host = *host;
     failure->outcome = *outcome;
     failure->started_at = started_at;
@@ -519,7 +702,7 @@ static void on_connect_failed(void *owner, const struct smtp_host *host,
 static size_t work_waiting(void *owner)
 {
     const struct site *site = owner;
-    size_t count = 0;
+    size_t count = site->prepared.count;
     if (!site->handler->may_send(site->owner)) {
         return 0;
     }
@@ -560,24 +743,15 @@ static const struct smtp_pool_handler pool_handler = {
 
 /* -- sandbox and discard -- */
 
-static void deliver_locally(struct site *site, struct delivery *delivery)
+static void deliver_locally(struct site_transaction *transaction)
 {
-    struct error error;
-    struct held_copy wire;
-    struct arena *arena = arena_create();
-    if (!held_message_compose(delivery->message, delivery, false, arena, &wire,
-                              &error)) {
-        arena_free(&arena);
-        fail_uncomposed(site, delivery, false, &error);
-        return;
-    }
+    struct site *site = transaction->site;
+    const struct smtp_client_transaction *wire = &transaction->wire;
     struct buffer copy = { 0 };
     struct smtp_outcome outcome = { 0 };
     bool is_sandbox = site->kind == SITE_SANDBOX;
-    if (is_sandbox) {
-        for (size_t i = 0; i < wire.piece_count; i++) {
-            buffer_append_text(&copy, wire.pieces[i]);
-        }
+    for (size_t i = 0; is_sandbox && i < wire->piece_count; i++) {
+        buffer_append_text(&copy, wire->pieces[i]);
     }
     smtp_outcome_decide(
         &outcome, VERDICT_DELIVERED, SCOPE_RECIPIENT, "2.0.0", "route", "%s",
@@ -586,29 +760,41 @@ static void deliver_locally(struct site *site, struct delivery *delivery)
         .host = is_sandbox ? "sandbox" : "discard",
         .address = "",
         .started_at = clock_now(),
-        .queue_milliseconds =
-            milliseconds_between(delivery->ready_monotonic, clock_monotonic()),
         .transcript = text_of(""),
         .sandbox_message = buffer_text(&copy),
     };
-    report_attempt(site, delivery, &facts, &outcome);
+    site->handler->on_end(site->owner, transaction->account_id);
+    for (size_t i = 0; i < wire->recipient_count; i++) {
+        struct delivery *delivery = transaction->deliveries[i];
+        site->busy_count--;
+        site->held_bytes -= delivery->part_bytes;
+        facts.queue_milliseconds =
+            milliseconds_between(delivery->ready_monotonic, clock_monotonic());
+        report_attempt(site, delivery, &facts, &outcome);
+    }
     buffer_free(&copy);
-    arena_free(&arena);
+    end_transaction(transaction);
 }
 
 static void on_local_turn(void *owner)
 {
     struct site *site = owner;
     site->has_local_post = false;
+    site->peer_has_8bitmime = true;
     for (int i = 0; i < LOCAL_DELIVERIES_PER_TURN; i++) {
-        if (!site->handler->may_send(site->owner)) {
-            break;
+        if (!site->handler->may_send(site->owner) ||
+            site->signing_count >= LOCAL_DELIVERIES_PER_TURN) {
+            return; /* on_signed wakes us */
         }
-        struct delivery *delivery = site_take_waiting(site);
-        if (delivery == NULL) {
-            break;
+        struct site_transaction *transaction = begin_next(site);
+        if (transaction == NULL) {
+            return; /* done, or woken when an account may go on */
         }
-        deliver_locally(site, delivery);
+        if (needs_signature(site, transaction)) {
+            start_signing(site, transaction);
+        } else {
+            deliver_locally(transaction);
+        }
     }
     site_wake(site);
 }
@@ -657,6 +843,7 @@ struct site *site_create(struct loop *loop, const struct site_options *options,
     site->handler = handler;
     site->owner = owner;
     site->kind = options->kind;
+    site->signing = options->signing;
     site->key = memory_copy_string(options->key);
     site->user = copy_or_null(options->user);
     site->password = copy_or_null(options->password);
@@ -707,6 +894,10 @@ void site_free(struct site **site_pointer)
     if (site->pool != NULL) {
         smtp_pool_free(&site->pool);
     }
+    while (site->prepared.first != NULL) {
+        end_transaction(
+            LIST_ITEM(site->prepared.first, struct site_transaction, link));
+    }
     while (site->transactions.first != NULL) { /* cut off */
         end_transaction(
             LIST_ITEM(site->transactions.first, struct site_transaction, link));
@@ -734,9 +925,26 @@ void site_add(struct site *site, struct delivery *delivery, bool in_front)
     site_wake(site);
 }
 
+void site_recall(struct site *site)
+{
+    struct list_link *previous = NULL;
+    for (struct list_link *link = site->transactions.last; link != NULL;
+         link = previous) {
+        previous = link->previous;
+        struct site_transaction *transaction =
+            LIST_ITEM(link, struct site_transaction, link);
+        if (transaction->signing_job != NULL) {
+            undo_transaction(transaction);
+        }
+    }
+    undo_prepared(site);
+    site_wake(site);
+}
+
 void site_wake(struct site *site)
 {
-    if (site->waiting_count == 0 || !site->handler->may_send(site->owner)) {
+    if (site->waiting_count + site->prepared.count == 0 ||
+        !site->handler->may_send(site->owner)) {
         return;
     }
     if (site->pool != NULL) {

@@ -16,6 +16,7 @@
 #include "core/loop.h"
 #include "relay/attempt.h"
 #include "relay/held_message.h"
+#include "relay/signing.h"
 #include "smtp/client.h"
 
 enum site_kind {
@@ -31,6 +32,7 @@ struct site_options {
     const char *user; /* or NULL */
     const char *password;
     const char *hostname; /* said in EHLO; borrowed */
+    struct signing *signing; /* borrowed */
     const struct tls_context *tls_any;
     const struct tls_context *tls_verified;
     size_t connections_max; /* this worker's part */
@@ -71,6 +73,9 @@ void site_set_limits(struct site *site, size_t connections_max,
 
 /* Queue a delivery; in front, if it goes on at another host. */
 void site_add(struct site *site, struct delivery *delivery, bool in_front);
+/* What has its signature, or is being signed, and has no connection yet waits
+ * again like the others. */
+void site_recall(struct site *site);
 /* Take a waiting delivery out of its queue. */
 void site_remove(struct delivery *delivery);
 /* There may be something to do: connections, capacity or the lease are back. */

@@ -29,6 +29,7 @@
 #include "relay/lease.h"
 #include "relay/relay_metrics.h"
 #include "relay/scheduler.h"
+#include "relay/signing.h"
 #include "smtp/server.h"
 #include "sql/database.h"
 #include "sql/directory.h"
@@ -55,6 +56,7 @@ struct worker {
     struct database *database;
     struct dns_resolver *resolver;
     struct helper *helper;
+    struct signing *signing;
     struct budget *budget;
     struct tls_context *tls_server; /* NULL: no certificate is configured */
     struct tls_context *tls_any;
@@ -294,6 +296,7 @@ static void on_directory_loaded(void *owner, enum database_result result,
         log_debug(NULL, "the directory was loaded", "");
         worker->directory = directory;
         take_keys(worker->keys, directory);
+        signing_set_directory(worker->signing, directory);
         intake_set_directory(worker->intake, directory);
         scheduler_set_directory(worker->scheduler, directory);
         tell_http(worker);
@@ -526,6 +529,10 @@ static void reload(void *owner)
         tls_context_free(&worker->tls_server);
         worker->tls_server = fresh;
     }
+    if (!signing_read_operator(worker->signing, &error)) {
+        log_error(NULL, "the operator's key kept as it was", "reason=\"%s\"",
+                  log_quote(text_of(error.text)));
+    }
     load_directory(worker);
     log_info(NULL, "reloaded", "");
 }
@@ -613,6 +620,7 @@ static void create_relay(struct worker *worker)
         .keys = worker->keys,
         .tls_any = worker->tls_any,
         .tls_verified = worker->tls_verified,
+        .signing = worker->signing,
         .pace = { .signal = &worker->slot->pace,
                   .signals = &worker->setup->slots[0].pace,
                   .stride = sizeof(worker->setup->slots[0]),
@@ -660,6 +668,10 @@ static bool start(struct worker *worker, struct error *error)
         return false;
     }
     worker->helper = helper_create(worker->loop, HASHES_WAITING_MAX);
+    worker->signing = signing_create(worker->loop, worker->helper);
+    if (!signing_read_operator(worker->signing, error)) {
+        return false;
+    }
     worker->budget =
         budget_create(worker->loop, (size_t)settings->message_memory,
                       (size_t)smtp_message_size_limit());
@@ -693,6 +705,7 @@ static void end(struct worker *worker)
     intake_free(&worker->intake);
     lease_free(&worker->lease);
     helper_free(&worker->helper);
+    signing_free(&worker->signing);
     dns_resolver_free(&worker->resolver);
     budget_free(&worker->budget);
     directory_free(&worker->directory);

@@ -18,6 +18,7 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/config.h"
+#include "core/encoding.h"
 #include "core/map.h"
 #include "core/memory.h"
 #include "sql/query.h"
@@ -35,11 +36,6 @@ enum suspension_scope {
     SUSPENDED_MESSAGE,
 };
 
-struct tracking_host {
-    int64_t account_id;
-    const char *url;
-};
-
 struct directory {
     struct arena *arena;
     struct map *accounts; /* struct directory_account by id */
@@ -47,12 +43,14 @@ struct directory {
         *credentials; /* struct directory_credential by lower case name */
     struct map *networks; /* struct directory_account by range key */
     bool has_prefix[FAMILY_COUNT][PREFIX_LENGTHS];
-    struct map *domains; /* struct directory_account by "id name" */
+    struct map *domains; /* struct directory_domain by "account name" */
+    struct map *return_hosts; /* some struct directory_domain by host */
     struct map *routes; /* struct directory_route by destination */
     struct map *suspensions; /* the reason by "scope value" */
     struct map *groups; /* struct directory_group by "account name" */
     struct map *groups_by_id; /* … by "account id" */
-    struct map *tracking_hosts; /* struct tracking_host by host */
+    struct map *tracking_urls; /* the URL by "account host" */
+    struct map *tracking_hosts; /* some URL by host */
     struct map *server_settings; /* the value by name */
     struct directory_key *keys;
     size_t key_count;
@@ -92,6 +90,20 @@ static void set_notices_to_author(struct directory_account *account,
 static bool is_refusal_policy(const char *value)
 {
     return strcmp(value, "refuse") == 0 || strcmp(value, "accept") == 0;
+}
+
+static bool is_unverified(const char *value)
+{
+    return strcmp(value, "sign") == 0 || strcmp(value, "operator") == 0 ||
+           strcmp(value, "refuse") == 0;
+}
+
+static void set_unverified_domain(struct directory_account *account,
+                                  const char *value)
+{
+    account->unverified = strcmp(value, "sign") == 0     ? UNVERIFIED_SIGN
+                          : strcmp(value, "refuse") == 0 ? UNVERIFIED_REFUSE
+                                                         : UNVERIFIED_OPERATOR;
 }
 
 static void set_on_refusal(struct directory_account *account, const char *value)
@@ -145,6 +157,10 @@ const struct account_setting account_settings[] = {
     { "recipients_per_day", "unlimited, or a number up to 1000000000",
       "unlimited", "more recipients are refused until 00:00 UTC (452 4.3.1)",
       is_limit, set_recipients_per_day },
+    { "unverified_domain", "sign, operator, refuse", "sign",
+      "mail from a domain whose DKIM records are not right yet: signed with "
+      "its keys all the same, signed in the operator's name only, or refused",
+      is_unverified, set_unverified_domain },
 };
 const size_t account_setting_count = ARRAY_LENGTH(account_settings);
 
@@ -302,15 +318,23 @@ static void add_group_setting(struct directory *directory,
     }
 }
 
+/* url: "https://" and the host. */
+static void add_tracking_url(struct directory *directory, int64_t account_id,
+                             char *url)
+{
+    char key[NAME_KEY_SIZE];
+    const char *host = strstr(url, "://") + strlen("://");
+    map_set(directory->tracking_urls, name_key(key, account_id, host), url);
+    map_set(directory->tracking_hosts, text_of(host), url);
+}
+
 static void add_tracking_host(struct directory *directory,
                               const struct directory_row *row)
 {
-    struct tracking_host *host = arena_alloc(directory->arena, sizeof(*host));
-    host->account_id = row->account_id;
-    host->url = arena_printf(directory->arena, "%s://%s", row->b, row->a);
-    map_set(directory->tracking_hosts, text_of(row->a), host);
+    char *url = arena_printf(directory->arena, "%s://%s", row->b, row->a);
+    add_tracking_url(directory, row->account_id, url);
     if (row->account->tracking_url == NULL) { /* the first one */
-        row->account->tracking_url = host->url;
+        row->account->tracking_url = url;
     }
 }
 
@@ -328,17 +352,15 @@ static void add_untracked(struct directory *directory,
     row->account->has_untracked = true;
 }
 
-static int hex_digit(char digit)
-{
-    return ascii_is_digit(digit) ? digit - '0' : ascii_lower(digit) - 'a' + 10;
-}
-
 static void add_key(struct directory *directory,
                     const struct directory_row *row)
 {
     uint64_t key_id = 0;
+    struct buffer secret = { 0 };
     if (!text_to_uint64(text_of(row->a), &key_id) ||
-        strlen(row->b) != DIRECTORY_SECRET_BYTES * 2) {
+        !hex_decode(text_of(row->b), &secret) ||
+        secret.length != DIRECTORY_SECRET_BYTES) {
+        buffer_free(&secret);
         return;
     }
     if (directory->key_count == directory->key_capacity) {
@@ -353,10 +375,8 @@ static void add_key(struct directory *directory,
     struct directory_key *key = &directory->keys[directory->key_count++];
     key->key_id = (int)key_id;
     key->is_current = strcmp(row->c, "current") == 0;
-    for (size_t i = 0; i < DIRECTORY_SECRET_BYTES; i++) {
-        key->secret[i] = (uint8_t)(hex_digit(row->b[2 * i]) * 16 +
-                                   hex_digit(row->b[2 * i + 1]));
-    }
+    memcpy(key->secret, secret.data, DIRECTORY_SECRET_BYTES);
+    buffer_free(&secret);
 }
 
 static void add_usage(struct directory *directory,
@@ -401,8 +421,41 @@ static void add_domain(struct directory *directory,
                        const struct directory_row *row)
 {
     char key[NAME_KEY_SIZE];
-    map_set(directory->domains, name_key(key, row->account_id, row->a),
-            row->account);
+    struct directory_domain *domain =
+        arena_alloc(directory->arena, sizeof(*domain));
+    domain->account_id = row->account_id;
+    domain->name = row->a;
+    domain->return_host = row->b;
+    domain->link_url = row->c;
+    domain->dkim_is_right = strstr(row->d, "dkim") != NULL;
+    domain->return_is_right = strstr(row->d, "return") != NULL;
+    domain->link_is_right = strstr(row->d, "link") != NULL;
+    map_set(directory->domains, name_key(key, row->account_id, row->a), domain);
+    if (row->b[0] != '\0') {
+        map_set(directory->return_hosts, text_of(row->b), domain);
+    }
+    if (!text_ends_with_ignoring_case(text_of(row->c), "/")) { /* no host */
+        add_tracking_url(directory, row->account_id,
+                         arena_copy_string(directory->arena, row->c));
+    }
+}
+
+static void add_dkim_key(struct directory *directory,
+                         const struct directory_row *row)
+{
+    char place[NAME_KEY_SIZE];
+    struct directory_domain *domain =
+        map_get(directory->domains, name_key(place, row->account_id, row->a));
+    if (domain == NULL) {
+        return;
+    }
+    struct directory_dkim_key *key =
+        arena_alloc(directory->arena, sizeof(*key));
+    key->selector = row->b;
+    key->algorithm = row->c;
+    key->sealed = row->d;
+    key->next = domain->keys;
+    domain->keys = key;
 }
 
 static void add_route(struct directory *directory,
@@ -444,7 +497,10 @@ static const struct row_kind {
     { "credential", true,
       add_credential }, /* a user, b kind, c secret, d group */
     { "network", true, add_network }, /* a range */
-    { "domain", true, add_domain }, /* a name */
+    /* a name, b return host, c link URL, d what is right in DNS */
+    { "domain", true, add_domain },
+    /* a domain, b selector, c algorithm, d sealed key */
+    { "dkim_key", true, add_dkim_key },
     { "route", false, add_route }, /* a destination, b target */
     { "suspension", false, add_suspension }, /* a scope, b value, c reason */
     { "group", true, add_group }, /* a id, b name, c kind */
@@ -490,6 +546,8 @@ static struct directory *directory_create(void)
     directory->suspensions = map_create();
     directory->groups = map_create();
     directory->groups_by_id = map_create();
+    directory->return_hosts = map_create();
+    directory->tracking_urls = map_create();
     directory->tracking_hosts = map_create();
     directory->server_settings = map_create();
     return directory;
@@ -507,6 +565,8 @@ void directory_free(struct directory **directory_pointer)
         map_free(&directory->suspensions);
         map_free(&directory->groups);
         map_free(&directory->groups_by_id);
+        map_free(&directory->return_hosts);
+        map_free(&directory->tracking_urls);
         map_free(&directory->tracking_hosts);
         map_free(&directory->server_settings);
         arena_free(&directory->arena);
@@ -591,23 +651,27 @@ const struct directory_account *directory_account_by_network(
     }
 }
 
-bool directory_allows_domain(const struct directory *directory,
-                             const struct directory_account *account,
-                             const char *domain)
+const struct directory_domain *directory_domain(
+    const struct directory *directory, int64_t account_id, const char *domain)
 {
     char key[NAME_KEY_SIZE];
     for (const char *parent = domain; parent[0] != '\0';) {
-        if (map_get(directory->domains,
-                    name_key(key, account->account_id, parent)) != NULL) {
-            return true;
-        }
+        const struct directory_domain *found =
+            map_get(directory->domains, name_key(key, account_id, parent));
         const char *dot = strchr(parent, '.');
-        if (dot == NULL) {
-            return false;
+        if (found != NULL || dot == NULL) {
+            return found;
         }
         parent = dot + 1;
     }
-    return false;
+    return NULL;
+}
+
+bool directory_is_return_host(const struct directory *directory,
+                              const char *host)
+{
+    return host[0] != '\0' &&
+           map_get(directory->return_hosts, text_of(host)) != NULL;
 }
 
 const struct directory_route *directory_route(const struct directory *directory,
@@ -644,20 +708,17 @@ const struct directory_group *directory_group_by_id(
     return map_get(directory->groups_by_id, name_key(key, account_id, id));
 }
 
-int64_t directory_tracking_host(const struct directory *directory,
+bool directory_is_tracking_host(const struct directory *directory,
                                 const char *host)
 {
-    const struct tracking_host *known =
-        map_get(directory->tracking_hosts, text_of(host));
-    return known != NULL ? known->account_id : 0;
+    return map_get(directory->tracking_hosts, text_of(host)) != NULL;
 }
 
 const char *directory_tracking_url(const struct directory *directory,
-                                   const char *host)
+                                   int64_t account_id, const char *host)
 {
-    const struct tracking_host *known =
-        map_get(directory->tracking_hosts, text_of(host));
-    return known != NULL ? known->url : NULL;
+    char key[NAME_KEY_SIZE];
+    return map_get(directory->tracking_urls, name_key(key, account_id, host));
 }
 
 size_t directory_key_count(const struct directory *directory)

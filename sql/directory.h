@@ -25,6 +25,13 @@ struct directory_setting {
     const struct directory_setting *next;
 };
 
+/* What becomes of mail from a domain whose DKIM records are not right. */
+enum directory_unverified {
+    UNVERIFIED_SIGN, /* with its own keys: good as soon as DNS has them */
+    UNVERIFIED_OPERATOR, /* in the operator's name only */
+    UNVERIFIED_REFUSE,
+};
+
 struct directory_account {
     int64_t account_id;
     const char *name;
@@ -41,6 +48,7 @@ struct directory_account {
     bool notices_to_manager; /* on */
     bool notices_to_author; /* off */
     bool accepts_refused; /* off: on_refusal = refuse */
+    enum directory_unverified unverified; /* sign */
     int64_t recipients_per_day; /* 0: no limit */
     /* Recipients stored on the day the directory was read (days since 1970,
      * UTC); counted only where there is a limit. */
@@ -54,6 +62,27 @@ struct directory_credential {
     bool is_generated; /* secret: SHA-256 in hexadecimal; else crypt(5) */
     const char *secret;
     const char *group_name; /* of messages that name none; "" */
+};
+
+/* A key that signs a domain's mail. */
+struct directory_dkim_key {
+    const char *selector;
+    const char *algorithm; /* as in a=: "rsa-sha256" */
+    const char *sealed; /* the private half, in hexadecimal */
+    const struct directory_dkim_key *next;
+};
+
+/* A domain that an account may write from. */
+struct directory_domain {
+    int64_t account_id;
+    const char *name;
+    const char *return_host; /* where bounces come back; "" */
+    const char *link_url; /* "https://click.example.com" */
+    /* What DNS says. */
+    bool dkim_is_right;
+    bool return_is_right;
+    bool link_is_right;
+    const struct directory_dkim_key *keys; /* NULL: nothing is signed */
 };
 
 struct directory_group {
@@ -92,10 +121,13 @@ const struct directory_credential *directory_credential(
 /* The account of the longest matching network, or NULL. */
 const struct directory_account *directory_account_by_network(
     const struct directory *directory, const struct network_address *address);
-/* Whether the account may write from this (normalised) domain. */
-bool directory_allows_domain(const struct directory *directory,
-                             const struct directory_account *account,
-                             const char *domain);
+/* The account's domain that this (normalised) one is or lies under, the longest
+ * if it lies under several; NULL: the account may not write from it. */
+const struct directory_domain *directory_domain(
+    const struct directory *directory, int64_t account_id, const char *domain);
+/* Whether bounces come back to this (normalised) host of some domain. */
+bool directory_is_return_host(const struct directory *directory,
+                              const char *host);
 /* The route for a (normalised) domain: its own, else "*", else NULL. */
 const struct directory_route *directory_route(const struct directory *directory,
                                               const char *domain);
@@ -106,12 +138,13 @@ const struct directory_group *directory_group(const struct directory *directory,
                                               const char *name);
 const struct directory_group *directory_group_by_id(
     const struct directory *directory, int64_t account_id, int64_t group_id);
-/* The account whose own tracking host this is (lower case, no port), or 0. */
-int64_t directory_tracking_host(const struct directory *directory,
+/* Whether recipients' links may have this host (lower case, no port): a
+ * tracking host or the link host of a domain. */
+bool directory_is_tracking_host(const struct directory *directory,
                                 const char *host);
-/* "https://" and that host, or NULL. */
+/* "https://" and the host, if it is this account's; else NULL. */
 const char *directory_tracking_url(const struct directory *directory,
-                                   const char *host);
+                                   int64_t account_id, const char *host);
 size_t directory_key_count(const struct directory *directory);
 const struct directory_key *directory_key(const struct directory *directory,
                                           size_t i);

@@ -377,6 +377,7 @@ void policy_set_defaults(struct policy *out_policy, struct arena *arena)
         .group_name = "",
         .tracking_url = "",
         .sender_name = "",
+        .signing_domain = "",
     };
     for (size_t i = 0; i < policy_setting_count; i++) {
         bool is_valid = apply(&policy_settings[i], out_policy, arena,
@@ -459,6 +460,7 @@ char *policy_to_json(const struct policy *policy, struct arena *arena)
     }
     append_member(&json, "tracking_url", policy->tracking_url);
     append_member(&json, "sender_name", policy->sender_name);
+    append_member(&json, "signing_domain", policy->signing_domain);
     buffer_printf(&json, "%s\"settings\":{", json.length > 1 ? "," : "");
     append_settings(&json, policy, &initial);
     buffer_append_string(&json, "}}");
@@ -491,6 +493,7 @@ static bool read_object(struct policy *policy, struct arena *arena,
         json_is_true(json_object_get(object, "bypass"));
     policy->tracking_url = member_text(object, "tracking_url", arena);
     policy->sender_name = member_text(object, "sender_name", arena);
+    policy->signing_domain = member_text(object, "signing_domain", arena);
     const json_t *settings = json_object_get(object, "settings");
     for (size_t i = 0; i < policy_setting_count; i++) {
         const json_t *value =

@@ -69,6 +69,7 @@ struct policy {
     const char *group_name; /* "" */
     bool group_is_marketing;
     const char *tracking_url; /* "https://click.example.com", no final slash */
+    const char *signing_domain; /* d= of the signatures; "": the operator's */
     bool is_notice; /* a report of ours: moves no counter */
     bool bypasses_suppression; /* sent though a recipient is suppressed */
     const char *sender_name; /* who writes, for the footer's sentence: "" */

@@ -29,8 +29,17 @@ FROM (
     SELECT 4, 'network', account_id, range::text, '', '', ''
     FROM baton.network
     UNION ALL
-    SELECT 5, 'domain', account_id, name, '', '', ''
+    SELECT 5, 'domain', account_id, name, return_host,
+           link_scheme || '://' || link_host,
+           concat_ws(' ', CASE WHEN dkim_is_right THEN 'dkim' END,
+                     CASE WHEN return_is_right THEN 'return' END,
+                     CASE WHEN link_is_right THEN 'link' END)
     FROM baton.domain
+    UNION ALL
+    SELECT 6, 'dkim_key', account_id, domain, selector, algorithm,
+           encode(private_key, 'hex')
+    FROM baton.dkim_key
+    WHERE state = 'signing'
     UNION ALL
     SELECT 6, 'route', 0, destination, target, '', ''
     FROM baton.route

@@ -34,17 +34,15 @@ static const char ed25519_pem[] =
 static void sign(const char *bytes, size_t step, const struct dkim_key *key,
                  struct buffer *out_field)
 {
-    struct text pieces[400];
     struct text whole = text_of(bytes);
-    size_t count = 0;
-    for (size_t at = 0; at < whole.length; at += step) {
-        assert_true(count < ARRAY_LENGTH(pieces));
-        size_t end = at + step < whole.length ? at + step : whole.length;
-        pieces[count++] = text_slice(whole, at, end);
-    }
     struct dkim_message message;
     struct dkim_identity identity = { "example.com", "s1", key };
-    dkim_message_read(pieces, count, &message);
+    struct dkim_reader *reader = dkim_reader_create();
+    for (size_t at = 0; at < whole.length; at += step) {
+        size_t end = at + step < whole.length ? at + step : whole.length;
+        dkim_reader_add(reader, text_slice(whole, at, end));
+    }
+    dkim_reader_end(&reader, &message);
     dkim_sign(&message, &identity, NOW, out_field);
     dkim_message_free(&message);
 }

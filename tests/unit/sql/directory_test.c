@@ -96,8 +96,11 @@ static void groups_keys_and_hosts_are_there(void **state)
     assert_string_equal(directory_account_by_id(directory, 1)->tracking_url,
                         "https://z.example");
     assert_null(directory_account_by_id(directory, 2)->tracking_url);
-    assert_int_equal(directory_tracking_host(directory, "a.example"), 1);
-    assert_int_equal(directory_tracking_host(directory, "b.example"), 0);
+    assert_true(directory_is_tracking_host(directory, "a.example"));
+    assert_false(directory_is_tracking_host(directory, "b.example"));
+    assert_string_equal(directory_tracking_url(directory, 1, "a.example"),
+                        "http://a.example");
+    assert_null(directory_tracking_url(directory, 2, "a.example"));
     assert_false(directory_account_by_id(directory, 1)->has_suppressions);
     assert_true(directory_account_by_id(directory, 2)->has_suppressions);
     assert_int_equal(directory_key_count(directory), 2);
@@ -219,13 +222,53 @@ static void f12_a_domain_allows_what_lies_under_it(void **state)
               "(2, 'other.example')");
     struct directory *directory = load(f);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        const struct directory_account *account =
-            directory_account_by_id(directory, rows[i].account_id);
-        if (directory_allows_domain(directory, account, rows[i].domain) !=
-            rows[i].is_allowed) {
+        if ((directory_domain(directory, rows[i].account_id, rows[i].domain) !=
+             NULL) != rows[i].is_allowed) {
             fail_msg("%s", rows[i].domain);
         }
     }
+    directory_free(&directory);
+}
+
+static void a_domain_has_its_hosts_and_the_keys_that_sign(void **state)
+{
+    struct fixture *f = *state;
+    sql_do(f, "INSERT INTO baton.account (name) VALUES ('a'), ('b')");
+    sql_do(f, "INSERT INTO baton.domain (account_id, name, return_host, "
+              "link_host, dkim_is_right, link_is_right) VALUES "
+              "(1, 'shop.example', 'bounce.shop.example', "
+              "'click.shop.example', true, false), "
+              "(1, 'news.shop.example', '', '', false, true), "
+              "(2, 'shop.example', 'bounce.shop.example', "
+              "'click.shop.example', false, false)");
+    sql_do(f, "INSERT INTO baton.dkim_key VALUES "
+              "(1, 'shop.example', 'one', 'rsa-sha256', 'signing', '\\xabcd', "
+              "''), "
+              "(1, 'shop.example', 'two', 'ed25519-sha256', 'next', '', '')");
+    struct directory *directory = load(f);
+    const struct directory_domain *shop =
+        directory_domain(directory, 1, "a.shop.example");
+    assert_string_equal(shop->name, "shop.example");
+    assert_string_equal(shop->return_host, "bounce.shop.example");
+    assert_string_equal(shop->link_url, "https://click.shop.example");
+    assert_true(shop->dkim_is_right);
+    assert_false(shop->return_is_right);
+    assert_false(shop->link_is_right);
+    assert_string_equal(shop->keys->selector, "one");
+    assert_string_equal(shop->keys->algorithm, "rsa-sha256");
+    assert_string_equal(shop->keys->sealed, "abcd");
+    assert_null(shop->keys->next);
+    assert_string_equal(
+        directory_domain(directory, 1, "x.news.shop.example")->name,
+        "news.shop.example");
+    assert_null(directory_domain(directory, 2, "shop.example")->keys);
+    assert_string_equal(
+        directory_tracking_url(directory, 2, "click.shop.example"),
+        "https://click.shop.example");
+    assert_false(directory_is_tracking_host(directory, ""));
+    assert_true(directory_is_return_host(directory, "bounce.shop.example"));
+    assert_false(directory_is_return_host(directory, "shop.example"));
+    assert_false(directory_is_return_host(directory, ""));
     directory_free(&directory);
 }
 
@@ -327,6 +370,7 @@ int main(void)
         ROW(user_names_are_found_in_any_case),
         ROW(the_longest_network_decides),
         ROW(f12_a_domain_allows_what_lies_under_it),
+        ROW(a_domain_has_its_hosts_and_the_keys_that_sign),
         ROW(a_route_of_its_own_comes_before_the_general_one),
         ROW(suspensions_are_found_by_every_scope),
         ROW(groups_keys_and_hosts_are_there),

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT */
+/* Domains that accounts write from: their keys, what they have to publish, and
+ * what DNS says about it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/address.h"
+#include "core/arena.h"
+#include "core/encoding.h"
+#include "core/memory.h"
+#include "dkim/key.h"
+#include "relay/command_internal.h"
+#include "relay/dkim_secret.h"
+#include "relay/domain_records.h"
+#include "relay/relay_settings.h"
+
+#define SELECTOR_LETTERS 6
+#define SELECTOR_SIZE 16
+
+/* A domain of an account, read from PostgreSQL. */
+struct domain_subject_row {
+    struct arena *arena;
+    struct id_text account_id;
+    char name[DOMAIN_TEXT_MAX + 1];
+    struct domain_row row;
+};
+
+/* -- reading -- */
+
+static bool read_keys(struct command_call *call,
+                      struct domain_subject_row *subject)
+{
+    const char *parameters[] = { subject->account_id.text, subject->name };
+    struct admin_table *table =
+        command_query(call, "admin_dkim_key_list", parameters, 2);
+    if (table == NULL) {
+        return false;
+    }
+    size_t count = admin_row_count(table);
+    struct domain_key_row *keys =
+        arena_alloc(subject->arena, (count + 1) * sizeof(*keys));
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = (struct domain_key_row){
+            .selector = arena_copy_string(subject->arena,
+                                          admin_value(table, i, "selector")),
+            .algorithm = arena_copy_string(subject->arena,
+                                           admin_value(table, i, "algorithm")),
+            .state = arena_copy_string(subject->arena,
+                                       admin_value(table, i, "state")),
+            .record = arena_copy_string(subject->arena,
+                                        admin_value(table, i, "record")),
+        };
+    }
+    subject->row.keys = keys;
+    subject->row.key_count = count;
+    admin_table_free(&table);
+    return true;
+}
+
+/* False after saying why: ACCOUNT DOMAIN of the command name none. */
+static bool read_subject(struct command_call *call,
+                         struct domain_subject_row *out_subject)
+{
+    struct domain_subject_row *subject = out_subject;
+    subject->arena = NULL;
+    if (!command_read_domain(call->arguments[1], subject->name,
+                             sizeof(subject->name)) ||
+        !command_find_account(call, call->arguments[0], &subject->account_id)) {
+        return false;
+    }
+    const char *parameters[] = { subject->account_id.text, subject->name };
+    struct admin_table *table =
+        command_query(call, "admin_domain_show", parameters, 2);
+    if (table == NULL) {
+        return false;
+    }
+    bool is_found = admin_row_count(table) == 1;
+    if (is_found) {
+        subject->arena = arena_create();
+        subject->row = (struct domain_row){
+            .name = subject->name,
+            .return_host = arena_copy_string(
+                subject->arena, admin_value(table, 0, "return_host")),
+            .link_host = arena_copy_string(subject->arena,
+                                           admin_value(table, 0, "link_host")),
+        };
+    } else {
+        command_fail("account %s has no domain %s: baton domain list %s",
+                     call->arguments[0], subject->name, call->arguments[0]);
+    }
+    admin_table_free(&table);
+    return is_found && read_keys(call, subject);
+}
+
+/* -- keys -- */
+
+/* "bk7x2mq-rsa": one stem for what is made at once. */
+static void make_stem(char out_stem[SELECTOR_LETTERS + 2])
+{
+    static const char letters[33] = "abcdefghijkmnpqrstuvwxyz23456789";
+    uint8_t bytes[SELECTOR_LETTERS];
+    random_bytes(bytes, sizeof(bytes));
+    out_stem[0] = 'b';
+    for (size_t i = 0; i < SELECTOR_LETTERS; i++) {
+        out_stem[1 + i] = letters[bytes[i] & 31];
+    }
+    out_stem[SELECTOR_LETTERS + 1] = '\0';
+}
+
+static bool add_key(struct command_call *call, const char *account_id,
+                    const char *domain, const char *selector,
+                    enum dkim_algorithm algorithm, const char *state,
+                    struct error *error)
+{
+    struct dkim_owner owner = { .account_id = strtoll(account_id, NULL, 10),
+                                .domain = domain,
+                                .selector = selector };
+    struct dkim_key *key = dkim_key_make(algorithm);
+    struct buffer sealed = { 0 };
+    struct buffer record = { 0 };
+    dkim_secret_seal(key, &owner, &sealed);
+    dkim_key_record(key, &record);
+    dkim_key_free(&key);
+    const char *parameters[] = { account_id, domain,
+                                 selector,   dkim_algorithm_name(algorithm),
+                                 state,      sealed.data,
+                                 record.data };
+    struct admin_table *table =
+        admin_run(call->admin, "admin_dkim_key_add", parameters,
+                  ARRAY_LENGTH(parameters), error);
+    bool is_added = table != NULL;
+    admin_table_free(&table);
+    buffer_free(&sealed);
+    buffer_free(&record);
+    return is_added;
+}
+
+/* A key of either kind, within the running transaction. */
+static bool add_keys(struct command_call *call, const char *account_id,
+                     const char *domain, const char *state, struct error *error)
+{
+    char stem[SELECTOR_LETTERS + 2];
+    char rsa[SELECTOR_SIZE];
+    char ed25519[SELECTOR_SIZE];
+    make_stem(stem);
+    snprintf(rsa, sizeof(rsa), "%s-rsa", stem);
+    snprintf(ed25519, sizeof(ed25519), "%s-ed", stem);
+    return add_key(call, account_id, domain, rsa, DKIM_RSA_SHA256, state,
+                   error) &&
+           add_key(call, account_id, domain, ed25519, DKIM_ED25519_SHA256,
+                   state, error);
+}
+
+static bool tell_workers(struct command_call *call, struct error *error)
+{
+    const char *notice[] = { CHANNEL_DIRECTORY, "" };
+    struct admin_table *table =
+        admin_run(call->admin, "admin_notify", notice, 2, error);
+    bool is_told = table != NULL;
+    admin_table_free(&table);
+    return is_told;
+}
+
+/* -- showing records -- */
+
+static json_t *records_json(const struct domain_record *records, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        json_t *record = json_pack(
+            "{ss, ss, ss, ss, sb}", "purpose", records[i].purpose, "name",
+            records[i].name, "type", records[i].type, "value", records[i].value,
+            "alternative", (int)records[i].is_alternative);
+        json_array_append_new(list, record);
+    }
+    return list;
+}
+
+static void print_records(const struct domain_record *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct domain_record *record = &records[i];
+        bool goes_on = i > 0 && records[i - 1].is_alternative &&
+                       record->is_alternative &&
+                       strcmp(records[i - 1].purpose, record->purpose) == 0;
+        if (record->is_alternative) {
+            printf("%s", goes_on ? "    and\n" : "    or, instead of it\n");
+        } else {
+            printf("%s%s%s%s\n", i > 0 ? "\n" : "",
+                   record->note[0] != '\0' ? "; " : "", record->note,
+                   record->note[0] != '\0' ? "" : "");
+        }
+        printf("%s  %s  %s%s%s\n", record->name, record->type,
+               strcmp(record->type, "TXT") == 0 ? "\"" : "", record->value,
+               strcmp(record->type, "TXT") == 0 ? "\"" : "");
+    }
+}
+
+static json_t *subject_json(const struct command_call *call,
+                            const struct domain_subject_row *subject)
+{
+    struct domain_expectation expectation;
+    size_t count = 0;
+    domain_records_expect(&subject->row, subject->arena, &expectation);
+    const struct domain_record *records =
+        domain_records_list(&expectation, subject->arena, &count);
+    return json_pack("{ss, ss, so}", "account", call->arguments[0], "domain",
+                     subject->name, "records", records_json(records, count));
+}
+
+/* What is missing in the configuration leaves a record out: say so. */
+static void print_gaps(const struct domain_subject_row *subject,
+                       const struct domain_expectation *expectation)
+{
+    struct error error;
+    if (expectation->selector_count == 0 && !dkim_secret_is_set(&error)) {
+        printf("\nThere is no key, and mail of this domain is not signed: %s. "
+               "Then make one: baton domain rotate ACCOUNT %s\n",
+               error.text, subject->name);
+    }
+    if (expectation->return_host == NULL) {
+        printf("\nBounces go to the sender's own address, where Baton does not "
+               "see them: [server] return_path_host is not set.\n");
+    }
+    if (expectation->tracking_host == NULL) {
+        printf("\nLinks lead to [server] public_url (%s), which other "
+               "machines do not know by a name.\n",
+               relay_settings_now()->public_url);
+    }
+}
+
+static int show_records(struct command_call *call,
+                        const struct domain_subject_row *subject)
+{
+    struct domain_expectation expectation;
+    size_t count = 0;
+    if (call->is_json) {
+        output_json(subject_json(call, subject));
+        return COMMAND_DONE;
+    }
+    domain_records_expect(&subject->row, subject->arena, &expectation);
+    const struct domain_record *records =
+        domain_records_list(&expectation, subject->arena, &count);
+    printf("Publish in the zone of %s:\n", subject->name);
+    print_records(records, count);
+    print_gaps(subject, &expectation);
+    printf("\nThen see whether the world knows: baton domain verify %s %s\n",
+           call->arguments[0], subject->name);
+    return COMMAND_DONE;
+}
+
+/* -- subcommands -- */
+
+/* LABEL.DOMAIN of an option; false after saying why not. */
+static bool read_host_option(struct command_call *call, const char *option,
+                             const char *initial, const char *domain,
+                             char out_host[DOMAIN_TEXT_MAX + 1])
+{
+    const char *label = command_option(call, option);
+    char written[2 * DOMAIN_TEXT_MAX];
+    label = label != NULL ? label : initial;
+    if (strlen(label) > DOMAIN_TEXT_MAX || strchr(label, '.') != NULL) {
+        command_misuse(call, "%s expects one label, as in %s %s for %s.%s",
+                       option, option, initial, initial, domain);
+        return false;
+    }
+    snprintf(written, sizeof(written), "%s.%s", label, domain);
+    return command_read_domain(written, out_host, DOMAIN_TEXT_MAX + 1);
+}
+
+static bool add_domain(struct command_call *call,
+                       const char *const parameters[5], struct error *error)
+{
+    struct error ignored;
+    struct admin_table *table =
+        admin_run(call->admin, "admin_domain_add", parameters, 5, error);
+    bool is_added = table != NULL;
+    admin_table_free(&table);
+    return is_added &&
+           (!dkim_secret_is_set(&ignored) ||
+            add_keys(call, parameters[0], parameters[1], "signing", error)) &&
+           tell_workers(call, error);
+}
+
+static int domain_add(struct command_call *call)
+{
+    struct id_text id;
+    struct error error;
+    char domain[DOMAIN_TEXT_MAX + 1];
+    char return_host[DOMAIN_TEXT_MAX + 1];
+    char link_host[DOMAIN_TEXT_MAX + 1];
+    const char *scheme =
+        strncmp(relay_settings_now()->public_url, "http:", 5) == 0 ? "http"
+                                                                   : "https";
+    if (!command_read_domain(call->arguments[1], domain, sizeof(domain)) ||
+        !read_host_option(call, "--return", "bounce", domain, return_host) ||
+        !read_host_option(call, "--link", "click", domain, link_host) ||
+        !command_find_account(call, call->arguments[0], &id) ||
+        !admin_begin(call->admin, &error)) {
+        return COMMAND_FAILED;
+    }
+    const char *parameters[] = { id.text, domain, return_host, link_host,
+                                 scheme };
+    if (!add_domain(call, parameters, &error)) {
+        bool is_there = command_is_duplicate(call);
+        admin_rollback(call->admin);
+        return is_there ? command_fail("account %s has the domain %s already",
+                                       call->arguments[0], domain)
+                        : command_fail("%s", error.text);
+    }
+    if (!admin_commit(call->admin, &error)) {
+        return command_fail("%s", error.text);
+    }
+    struct domain_subject_row subject;
+    if (!read_subject(call, &subject)) {
+        arena_free(&subject.arena);
+        return COMMAND_FAILED;
+    }
+    if (!call->is_json) {
+        printf("account %s may write from %s and what lies under it\n\n",
+               call->arguments[0], domain);
+    }
+    int status = show_records(call, &subject);
+    arena_free(&subject.arena);
+    return status;
+}
+
+static int domain_records(struct command_call *call)
+{
+    struct domain_subject_row subject;
+    int status = COMMAND_FAILED;
+    if (read_subject(call, &subject)) {
+        status = show_records(call, &subject);
+    }
+    arena_free(&subject.arena);
+    return status;
+}
+
+static int domain_zone(struct command_call *call)
+{
+    struct domain_subject_row subject;
+    struct domain_expectation expectation;
+    size_t count = 0;
+    if (!read_subject(call, &subject)) {
+        arena_free(&subject.arena);
+        return COMMAND_FAILED;
+    }
+    domain_records_expect(&subject.row, subject.arena, &expectation);
+    const struct domain_record *records =
+        domain_records_zone(&expectation, subject.arena, &count);
+    if (call->is_json) {
+        output_json(records_json(records, count));
+    } else if (count == 0) {
+        printf("Nothing: neither [server] return_path_host nor [dkim] host is "
+               "set.\n");
+    } else {
+        printf("Publish in zones of your own:\n");
+        print_records(records, count);
+    }
+    arena_free(&subject.arena);
+    return COMMAND_DONE;
+}
+
+static int domain_list(struct command_call *call)
+{
+    return command_list_of_account(call, "admin_domain_list",
+                                   "There is no domain: baton domain add "
+                                   "ACCOUNT DOMAIN.");
+}
+
+static int domain_remove(struct command_call *call)
+{
+    char domain[DOMAIN_TEXT_MAX + 1];
+    return command_read_domain(call->arguments[1], domain, sizeof(domain))
+               ? command_remove_from_account(call, "admin_domain_remove",
+                                             "domain", domain)
+               : COMMAND_FAILED;
+}
+
+/* -- rotation -- */
+
+static const struct domain_key_row *find_key(
+    const struct domain_subject_row *subject, const char *state)
+{
+    for (size_t i = 0; i < subject->row.key_count; i++) {
+        if (strcmp(subject->row.keys[i].state, state) == 0) {
+            return &subject->row.keys[i];
+        }
+    }
+    return NULL;
+}
+
+static bool switch_keys(struct command_call *call,
+                        const struct domain_subject_row *subject,
+                        struct error *error)
+{
+    const char *parameters[] = { subject->account_id.text, subject->name };
+    struct admin_table *table =
+        admin_run(call->admin, "admin_dkim_key_switch", parameters, 2, error);
+    bool is_done = table != NULL;
+    admin_table_free(&table);
+    return is_done;
+}
+
+/* Make new keys unless some wait already; with `now`, or if nothing signs yet,
+ * they sign at once. */
+static bool rotate(struct command_call *call,
+                   const struct domain_subject_row *subject, bool is_now,
+                   struct error *error)
+{
+    bool must_make = find_key(subject, "next") == NULL;
+    if (!admin_begin(call->admin, error)) {
+        return false;
+    }
+    bool is_done = (!must_make || add_keys(call, subject->account_id.text,
+                                           subject->name, "next", error)) &&
+                   (!is_now || switch_keys(call, subject, error)) &&
+                   tell_workers(call, error);
+    if (!is_done) {
+        admin_rollback(call->admin);
+        return false;
+    }
+    return admin_commit(call->admin, error);
+}
+
+static int domain_rotate(struct command_call *call)
+{
+    struct domain_subject_row subject;
+    struct error error;
+    int status = COMMAND_FAILED;
+    bool is_now = command_option(call, "--now") != NULL;
+    if (!read_subject(call, &subject)) {
+        arena_free(&subject.arena);
+        return COMMAND_FAILED;
+    }
+    is_now |= find_key(&subject, "signing") == NULL;
+    if (!dkim_secret_is_set(&error) ||
+        !rotate(call, &subject, is_now, &error)) {
+        command_fail("%s", error.text);
+    } else if (read_keys(call, &subject)) {
+        if (!call->is_json) {
+            printf("%s\n\n",
+                   is_now ? "The new keys sign from now on. Leave the old "
+                            "records where they are for a week: mail that is "
+                            "on its way was signed with them."
+                          : "The new keys sign as soon as DNS has them (baton "
+                            "domain verify, or the check of every hour); until "
+                            "then the present ones do. Leave all records where "
+                            "they are.");
+        }
+        status = show_records(call, &subject);
+    }
+    arena_free(&subject.arena);
+    return status;
+}
+
+/* -- the table -- */
+
+static const struct command_option add_options[] = {
+    { "--return", "LABEL", "where bounces come back: bounce" },
+    { "--link", "LABEL", "where links lead to: click" },
+    { 0 },
+};
+
+static const struct command_option rotate_options[] = {
+    { "--now", NULL, "sign with the new keys at once" },
+    { 0 },
+};
+
+const struct command domain_commands[] = {
+    { "domain add", "ACCOUNT DOMAIN",
+      "let an account write from a domain; prints the records to publish", 2, 2,
+      add_options, NEEDS_SCHEMA, domain_add },
+    { "domain list", "[ACCOUNT]", "list domains", 0, 1, NULL, NEEDS_SCHEMA,
+      domain_list },
+    { "domain records", "ACCOUNT DOMAIN", "print the records to publish", 2, 2,
+      NULL, NEEDS_SCHEMA, domain_records },
+    { "domain remove", "ACCOUNT DOMAIN", "remove a domain and its keys", 2, 2,
+      NULL, NEEDS_SCHEMA, domain_remove },
+    { "domain rotate", "ACCOUNT DOMAIN",
+      "make new keys; they sign once DNS has them", 2, 2, rotate_options,
+      NEEDS_SCHEMA, domain_rotate },
+    { "domain zone", "ACCOUNT DOMAIN",
+      "print what your own zones need for a domain", 2, 2, NULL, NEEDS_SCHEMA,
+      domain_zone },
+};
+const size_t domain_command_count = ARRAY_LENGTH(domain_commands);

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "relay/domain_records.h"
+
+#include <string.h>
+
+#include "core/memory.h"
+#include "core/network.h"
+#include "core/text.h"
+#include "relay/relay_settings.h"
+
+#define RECORDS_BESIDE_KEYS 8
+
+static const char *or_null(const char *value)
+{
+    return value[0] != '\0' ? value : NULL;
+}
+
+/* The host of "https://click.example.com:8443/x". */
+static struct text host_of(const char *url)
+{
+    const char *mark = strstr(url, "://");
+    struct text rest = text_of(mark != NULL ? mark + strlen("://") : url);
+    rest = text_slice(rest, 0, text_find_byte(rest, '/'));
+    if (rest.length > 0 && rest.data[0] == '[') {
+        return text_slice(rest, 1, text_find_byte(rest, ']'));
+    }
+    return text_slice(rest, 0, text_find_byte(rest, ':'));
+}
+
+/* Links lead to a name if this server has one, else to its address. */
+static void expect_links(struct arena *arena,
+                         struct domain_expectation *expectation)
+{
+    struct text host = host_of(relay_settings_now()->public_url);
+    struct network_address *address = arena_alloc(arena, sizeof(*address));
+    if (network_address_parse(host, 0, address)) {
+        expectation->tracking_addresses = address;
+        expectation->tracking_address_count = 1;
+    } else if (text_find_byte(host, '.') < host.length) {
+        expectation->tracking_cname = arena_copy_text(arena, host);
+    } else { /* localhost */
+        expectation->tracking_host = NULL;
+    }
+}
+
+static void expect_keys(const struct domain_row *row, struct arena *arena,
+                        struct domain_expectation *expectation)
+{
+    const char *zone = relay_settings_now()->dkim_host;
+    struct domain_selector *selectors =
+        arena_alloc(arena, (row->key_count + 1) * sizeof(*selectors));
+    size_t count = 0;
+    for (size_t i = 0; i < row->key_count; i++) {
+        const struct domain_key_row *key = &row->keys[i];
+        if (strcmp(key->state, "retired") == 0) {
+            continue;
+        }
+        selectors[count++] = (struct domain_selector){
+            .selector = key->selector,
+            .record = key->record,
+            .cname = zone[0] == '\0'
+                         ? NULL
+                         : arena_printf(arena, "%s.%s", key->selector, zone),
+        };
+    }
+    expectation->selectors = selectors;
+    expectation->selector_count = count;
+}
+
+static void expect_addresses(struct arena *arena,
+                             struct domain_expectation *expectation)
+{
+    struct text rest = text_of(relay_settings_now()->sending_addresses);
+    struct text line;
+    struct network_address *addresses =
+        arena_alloc(arena, (rest.length / 2 + 1) * sizeof(*addresses));
+    size_t count = 0;
+    while (text_split(&rest, '\n', &line)) {
+        if (network_address_parse(line, 0, &addresses[count])) {
+            count++;
+        } /* a range: nothing to try one by one */
+    }
+    expectation->sending_addresses = addresses;
+    expectation->sending_address_count = count;
+}
+
+void domain_records_expect(const struct domain_row *row, struct arena *arena,
+                           struct domain_expectation *out_expectation)
+{
+    const char *return_path = relay_settings_now()->return_path_host;
+    *out_expectation = (struct domain_expectation){
+        .domain = row->name,
+        .tracking_host = or_null(row->link_host),
+    };
+    expect_keys(row, arena, out_expectation);
+    if (return_path[0] != '\0' && row->return_host[0] != '\0') {
+        out_expectation->return_host = row->return_host;
+        out_expectation->return_cname = return_path;
+        out_expectation->return_mx = return_path;
+        out_expectation->return_spf =
+            arena_printf(arena, "include:%s", return_path);
+    }
+    expect_addresses(arena, out_expectation);
+    if (out_expectation->tracking_host != NULL) {
+        expect_links(arena, out_expectation);
+    }
+}
+
+/* -- for people -- */
+
+struct record_list {
+    struct arena *arena;
+    struct domain_record *records;
+    size_t count;
+};
+
+static struct record_list begin_list(
+    const struct domain_expectation *expectation, struct arena *arena)
+{
+    size_t most = expectation->selector_count * 2 +
+                  expectation->tracking_address_count +
+                  expectation->sending_address_count + RECORDS_BESIDE_KEYS;
+    return (struct record_list){
+        .arena = arena,
+        .records = arena_alloc(arena, most * sizeof(struct domain_record)),
+    };
+}
+
+static void add(struct record_list *list, const struct domain_record *record)
+{
+    list->records[list->count++] = *record;
+}
+
+static void add_keys(struct record_list *list,
+                     const struct domain_expectation *expectation)
+{
+    for (size_t i = 0; i < expectation->selector_count; i++) {
+        const struct domain_selector *selector = &expectation->selectors[i];
+        struct domain_record record = {
+            .purpose = "dkim",
+            .name = arena_printf(list->arena, "%s._domainkey.%s",
+                                 selector->selector, expectation->domain),
+            .note = strstr(selector->record, "k=ed25519") != NULL
+                        ? "the second, newer kind of key"
+                        : "the key that signs the mail",
+        };
+        if (selector->cname != NULL) {
+            record.type = "CNAME";
+            record.value = selector->cname;
+            add(list, &record);
+            record.is_alternative = true;
+            record.note = "";
+        }
+        record.type = "TXT";
+        record.value = selector->record;
+        add(list, &record);
+    }
+}
+
+static void add_return_path(struct record_list *list,
+                            const struct domain_expectation *expectation)
+{
+    struct domain_record record = {
+        .purpose = "return_path",
+        .name = expectation->return_host,
+        .type = "CNAME",
+        .value = expectation->return_cname,
+        .note = "where bounces come back; brings MX and SPF with it",
+    };
+    if (record.name == NULL) {
+        return;
+    }
+    add(list, &record);
+    record.is_alternative = true;
+    record.note = "";
+    record.type = "MX";
+    record.value = arena_printf(list->arena, "10 %s", expectation->return_mx);
+    add(list, &record);
+    record.type = "TXT";
+    record.value =
+        arena_printf(list->arena, "v=spf1 %s -all", expectation->return_spf);
+    add(list, &record);
+}
+
+static const char *address_type(const struct network_address *address)
+{
+    return address->socket.any.sa_family == AF_INET6 ? "AAAA" : "A";
+}
+
+static void add_links(struct record_list *list,
+                      const struct domain_expectation *expectation)
+{
+    struct domain_record record = {
+        .purpose = "link",
+        .name = expectation->tracking_host,
+        .type = "CNAME",
+        .value = expectation->tracking_cname,
+        .note = "where links in the mail lead to",
+    };
+    if (record.name != NULL && record.value != NULL) {
+        add(list, &record);
+    }
+    for (size_t i = 0; i < expectation->tracking_address_count; i++) {
+        char text[NETWORK_TEXT_SIZE];
+        const struct network_address *address =
+            &expectation->tracking_addresses[i];
+        record.type = address_type(address);
+        record.value =
+            arena_copy_string(list->arena, network_address_text(address, text));
+        add(list, &record);
+    }
+}
+
+const struct domain_record *domain_records_list(
+    const struct domain_expectation *expectation, struct arena *arena,
+    size_t *out_count)
+{
+    struct record_list list = begin_list(expectation, arena);
+    add_keys(&list, expectation);
+    add_return_path(&list, expectation);
+    add_links(&list, expectation);
+    add(&list,
+        &(struct domain_record){
+            .purpose = "dmarc",
+            .name = arena_printf(arena, "_dmarc.%s", expectation->domain),
+            .type = "TXT",
+            .value = "v=DMARC1; p=none",
+            .note = "a suggestion, if there is no DMARC record yet: receivers "
+                    "ask for one; tighten it to p=quarantine once all of your "
+                    "mail is signed",
+        });
+    *out_count = list.count;
+    return list.records;
+}
+
+const struct domain_record *domain_records_zone(
+    const struct domain_expectation *expectation, struct arena *arena,
+    size_t *out_count)
+{
+    struct record_list list = begin_list(expectation, arena);
+    for (size_t i = 0; i < expectation->selector_count; i++) {
+        const struct domain_selector *selector = &expectation->selectors[i];
+        if (selector->cname != NULL) {
+            add(&list, &(struct domain_record){ .purpose = "dkim",
+                                                .name = selector->cname,
+                                                .type = "TXT",
+                                                .value = selector->record,
+                                                .note = "" });
+        }
+    }
+    if (expectation->return_cname != NULL) {
+        struct buffer spf = { 0 };
+        buffer_append_string(&spf, "v=spf1");
+        for (size_t i = 0; i < expectation->sending_address_count; i++) {
+            char text[NETWORK_TEXT_SIZE];
+            const struct network_address *address =
+                &expectation->sending_addresses[i];
+            buffer_printf(&spf, " %s:%s",
+                          strcmp(address_type(address), "A") == 0 ? "ip4"
+                                                                  : "ip6",
+                          network_address_text(address, text));
+        }
+        buffer_append_string(&spf, expectation->sending_address_count > 0
+                                       ? " -all"
+                                       : " mx -all");
+        add(&list, &(struct domain_record){
+                       .purpose = "return_path",
+                       .name = expectation->return_cname,
+                       .type = "MX",
+                       .value = arena_printf(arena, "10 %s",
+                                             relay_settings_now()->hostname),
+                       .note = "" });
+        add(&list, &(struct domain_record){
+                       .purpose = "return_path",
+                       .name = expectation->return_cname,
+                       .type = "TXT",
+                       .value = arena_copy_text(arena, buffer_text(&spf)),
+                       .note = "" });
+        buffer_free(&spf);
+    }
+    *out_count = list.count;
+    return list.records;
+}

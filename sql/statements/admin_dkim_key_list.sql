@@ -1,0 +1,9 @@
+-- The keys of a domain, those that sign first.
+-- Columns: selector, algorithm, state, record, created_at, retired_at
+-- $1 account_id bigint
+-- $2 domain text
+SELECT selector, algorithm, state, record, created_at, retired_at
+FROM baton.dkim_key
+WHERE account_id = $1::bigint AND domain = $2::text
+ORDER BY array_position(ARRAY['signing', 'next', 'retired'], state),
+         algorithm DESC, created_at;
