@@ -67,6 +67,8 @@ void message_policy_decide(const struct directory *directory,
         apply_control(control, arena, out_policy);
     }
     out_policy->sender_name = arena_copy_string(arena, account->name);
+    out_policy->return_host =
+        arena_copy_string(arena, relay_settings_return_host());
     out_policy->tracking_url = arena_copy_string(
         arena, choose_url(directory, account, control, arena));
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/address.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/text.h"
@@ -201,6 +202,14 @@ static bool check_listener(const char *value, struct error *error)
     return is_good;
 }
 
+static bool check_host(const char *value, struct error *error)
+{
+    char host[DOMAIN_TEXT_MAX + 1];
+    return value[0] == '\0' ||
+           (value[0] != '[' && domain_normalize(text_of(value), host, error)) ||
+           error_set(error, "expected a host name, like bounce.example.com");
+}
+
 const struct setting relay_settings[] = {
     { .section = "server",
       .key = "hostname",
@@ -215,6 +224,15 @@ const struct setting relay_settings[] = {
       .value = &values.public_url,
       .initial = "http://localhost:8080",
       .description = "how recipients' browsers reach the HTTP listener" },
+    { .section = "server",
+      .key = "return_path_host",
+      .type = SETTING_TEXT,
+      .value = &values.return_path_host,
+      .initial = "",
+      .check_value = check_host,
+      .description = "where reports about messages come back to, like "
+                     "bounce.example.com; its MX is the listener named "
+                     "inbound; empty: to their senders" },
     { .section = "server",
       .key = "workers",
       .type = SETTING_NUMBER,
@@ -457,6 +475,17 @@ const struct relay_settings_values *relay_settings_now(void)
         values.hostname = machine_name;
     }
     return &values;
+}
+
+const char *relay_settings_return_host(void)
+{
+    static char host[DOMAIN_TEXT_MAX + 1];
+    struct error error;
+    if (values.return_path_host == NULL || values.return_path_host[0] == '\0' ||
+        !domain_normalize(text_of(values.return_path_host), host, &error)) {
+        host[0] = '\0'; /* check_host has seen it: it is empty */
+    }
+    return host;
 }
 
 int64_t relay_settings_retry_milliseconds(int round)

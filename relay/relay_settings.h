@@ -15,6 +15,7 @@
 struct relay_settings_values {
     const char *hostname; /* never empty */
     const char *public_url;
+    const char *return_path_host;
     int64_t workers; /* 0: one per core */
     const char *user;
     int64_t clock_rate;
@@ -48,6 +49,9 @@ struct relay_settings_values {
 
 /* The values in force. */
 const struct relay_settings_values *relay_settings_now(void);
+
+/* [server] return_path_host as it is compared (domain_normalize); "": none. */
+const char *relay_settings_return_host(void);
 
 /* The delay after the n-th unsuccessful round of a delivery (from 1),
  * milliseconds, as [delivery] retry says; the last step repeats. */

@@ -376,6 +376,7 @@ void policy_set_defaults(struct policy *out_policy, struct arena *arena)
     *out_policy = (struct policy){
         .group_name = "",
         .tracking_url = "",
+        .return_host = "",
         .sender_name = "",
     };
     for (size_t i = 0; i < policy_setting_count; i++) {
@@ -458,6 +459,7 @@ char *policy_to_json(const struct policy *policy, struct arena *arena)
         buffer_printf(&json, "%s\"bypass\":true", json.length > 1 ? "," : "");
     }
     append_member(&json, "tracking_url", policy->tracking_url);
+    append_member(&json, "return_host", policy->return_host);
     append_member(&json, "sender_name", policy->sender_name);
     buffer_printf(&json, "%s\"settings\":{", json.length > 1 ? "," : "");
     append_settings(&json, policy, &initial);
@@ -490,6 +492,7 @@ static bool read_object(struct policy *policy, struct arena *arena,
     policy->bypasses_suppression =
         json_is_true(json_object_get(object, "bypass"));
     policy->tracking_url = member_text(object, "tracking_url", arena);
+    policy->return_host = member_text(object, "return_host", arena);
     policy->sender_name = member_text(object, "sender_name", arena);
     const json_t *settings = json_object_get(object, "settings");
     for (size_t i = 0; i < policy_setting_count; i++) {

@@ -69,6 +69,7 @@ struct policy {
     const char *group_name; /* "" */
     bool group_is_marketing;
     const char *tracking_url; /* "https://click.example.com", no final slash */
+    const char *return_host; /* of the return path, normalised; "": none */
     bool is_notice; /* a report of ours: moves no counter */
     bool bypasses_suppression; /* sent though a recipient is suppressed */
     const char *sender_name; /* who writes, for the footer's sentence: "" */
@@ -96,8 +97,8 @@ bool policy_apply(struct policy *policy, struct arena *arena, const char *name,
                   const char *value, struct error *error) MUST_USE;
 bool policy_has_setting(const char *name);
 
-/* What is kept with a message: a JSON object with the group, the tracking URL
- * and the settings that differ from their initial values. */
+/* What is kept with a message: a JSON object with the group, the tracking URL,
+ * the return host and the settings that differ from their initial values. */
 char *policy_to_json(const struct policy *policy, struct arena *arena);
 /* Settings that are not known (a newer Baton wrote them) are passed over. */
 bool policy_from_json(struct policy *out_policy, struct arena *arena,
