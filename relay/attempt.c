@@ -428,8 +428,9 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
     metric_add(metric_of(outcome->verdict), 1);
     record->result.sandbox_message =
         copy_text(record->arena, facts->sandbox_message);
-    record->result.sandbox_sender =
-        arena_copy_string(record->arena, delivery->message->sender);
+    record->result.sandbox_sender = arena_copy_string(
+        record->arena,
+        held_message_sender(delivery->message, delivery, record->arena));
 
     if (outcome->verdict == VERDICT_DELIVERED) {
         finish(record, "delivered", "delivered", outcome);
