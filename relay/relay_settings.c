@@ -146,6 +146,8 @@ static bool parse_listener(struct text row, struct relay_listener *listener,
     snprintf(listener->policy.name, sizeof(listener->policy.name), "%.*s",
              TEXT_ARGUMENTS(name));
     listener->is_http = text_is(name, "http");
+    listener->is_inbound = text_is(name, "inbound");
+    listener->policy.no_auth = listener->is_inbound;
 
     struct text word;
     struct error reason;
@@ -164,6 +166,10 @@ static bool parse_listener(struct text row, struct relay_listener *listener,
         }
         if (!apply_listener_option(listener, word, error)) {
             return false;
+        }
+        if (listener->is_inbound && text_starts_with_ignoring_case(word, "auth")) {
+            return error_set(error, "inbound takes mail from everybody for "
+                                    "itself only: there is no auth");
         }
     }
     return true;
@@ -210,6 +216,17 @@ static bool check_host(const char *value, struct error *error)
            error_set(error, "expected a host name, like bounce.example.com");
 }
 
+static bool check_postmaster(const char *value, struct error *error)
+{
+    struct address address;
+    char domain[DOMAIN_TEXT_MAX + 1];
+    struct error reason;
+    return value[0] == '\0' ||
+           (address_parse(text_of(value), true, &address, &reason) &&
+            domain_normalize(address.domain, domain, &reason)) ||
+           error_set(error, "expected an address, like postmaster@example.com");
+}
+
 const struct setting relay_settings[] = {
     { .section = "server",
       .key = "hostname",
@@ -233,6 +250,15 @@ const struct setting relay_settings[] = {
       .description = "where reports about messages come back to, like "
                      "bounce.example.com; its MX is the listener named "
                      "inbound; empty: to their senders" },
+    { .section = "server",
+      .key = "postmaster",
+      .type = SETTING_TEXT,
+      .value = &values.postmaster,
+      .initial = "",
+      .check_value = check_postmaster,
+      .description = "who gets what is written to postmaster and abuse at the "
+                     "return path host and the host name, by the listener "
+                     "named inbound; empty: nobody" },
     { .section = "server",
       .key = "workers",
       .type = SETTING_NUMBER,
@@ -279,7 +305,8 @@ const struct setting relay_settings[] = {
       .check_value = check_listener,
       .description = "NAME = ADDRESS:PORT [tls=none|optional|required|implicit]"
                      " [auth=optional|required] [auth_in_clear=on] [proxy=on];"
-                     " http = ADDRESS:PORT" },
+                     " inbound = ADDRESS:PORT [tls=] [proxy=]: mail that comes"
+                     " back; http = ADDRESS:PORT" },
     { .section = "tls",
       .key = "certificate",
       .type = SETTING_TEXT,

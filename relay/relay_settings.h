@@ -16,6 +16,7 @@ struct relay_settings_values {
     const char *hostname; /* never empty */
     const char *public_url;
     const char *return_path_host;
+    const char *postmaster;
     int64_t workers; /* 0: one per core */
     const char *user;
     int64_t clock_rate;
@@ -62,6 +63,7 @@ struct relay_listener {
     struct smtp_listener_policy policy;
     struct network_address address;
     bool is_http;
+    bool is_inbound; /* mail that comes back, not submission */
     int descriptor; /* -1 until it is opened */
 };
 #define RELAY_LISTENERS_MAX 64

@@ -49,6 +49,7 @@ struct directory {
     bool has_prefix[FAMILY_COUNT][PREFIX_LENGTHS];
     struct map *domains; /* struct directory_account by "id name" */
     struct map *routes; /* struct directory_route by destination */
+    struct map *inbound_routes; /* struct directory_inbound_route by address */
     struct map *suspensions; /* the reason by "scope value" */
     struct map *groups; /* struct directory_group by "account name" */
     struct map *groups_by_id; /* … by "account id" */
@@ -415,6 +416,17 @@ static void add_route(struct directory *directory,
     map_set(directory->routes, text_of(row->a), route);
 }
 
+static void add_inbound_route(struct directory *directory,
+                              const struct directory_row *row)
+{
+    struct directory_inbound_route *route =
+        arena_alloc(directory->arena, sizeof(*route));
+    route->account_id = row->account_id;
+    route->address = row->a;
+    route->target = row->b;
+    map_set(directory->inbound_routes, text_of(row->a), route);
+}
+
 static void add_suspension(struct directory *directory,
                            const struct directory_row *row)
 {
@@ -445,6 +457,7 @@ static const struct row_kind {
       add_credential }, /* a user, b kind, c secret, d group */
     { "network", true, add_network }, /* a range */
     { "domain", true, add_domain }, /* a name */
+    { "inbound_route", true, add_inbound_route }, /* a address, b target */
     { "route", false, add_route }, /* a destination, b target */
     { "suspension", false, add_suspension }, /* a scope, b value, c reason */
     { "group", true, add_group }, /* a id, b name, c kind */
@@ -487,6 +500,7 @@ static struct directory *directory_create(void)
     directory->networks = map_create();
     directory->domains = map_create();
     directory->routes = map_create();
+    directory->inbound_routes = map_create();
     directory->suspensions = map_create();
     directory->groups = map_create();
     directory->groups_by_id = map_create();
@@ -504,6 +518,7 @@ void directory_free(struct directory **directory_pointer)
         map_free(&directory->networks);
         map_free(&directory->domains);
         map_free(&directory->routes);
+        map_free(&directory->inbound_routes);
         map_free(&directory->suspensions);
         map_free(&directory->groups);
         map_free(&directory->groups_by_id);
@@ -616,6 +631,35 @@ const struct directory_route *directory_route(const struct directory *directory,
     const struct directory_route *route =
         map_get(directory->routes, text_of(domain));
     return route != NULL ? route : map_get(directory->routes, text_of("*"));
+}
+
+const struct directory_inbound_route *directory_inbound_route(
+    const struct directory *directory, const char *local, const char *domain)
+{
+    struct buffer key = { 0 };
+    if (map_count(directory->inbound_routes) == 0) {
+        return NULL;
+    }
+    for (const char *c = local; *c != '\0'; c++) {
+        buffer_append_byte(&key, ascii_lower(*c));
+    }
+    size_t local_length = key.length;
+    buffer_printf(&key, "@%s", domain);
+    struct text whole = buffer_text(&key);
+    const struct directory_inbound_route *route =
+        map_get(directory->inbound_routes, whole);
+    if (route == NULL) {
+        route = map_get(directory->inbound_routes,
+                        text_slice(whole, local_length, whole.length));
+    }
+    buffer_free(&key);
+    const struct directory_account *account =
+        route == NULL ? NULL
+                      : directory_account_by_id(directory, route->account_id);
+    return account != NULL &&
+                   directory_allows_domain(directory, account, domain)
+               ? route
+               : NULL;
 }
 
 const struct directory_group *directory_group(const struct directory *directory,

@@ -116,6 +116,9 @@ static bool is_removed(const struct header_writer *writer, struct text name)
     if (!writer->is_message) {
         return false;
     }
+    if (writer->planner->source->policy->is_inbound) {
+        return text_is_ignoring_case(name, "Return-Path");
+    }
     return is_private(name) || control_is_field(name) ||
            (writer->removes_unsubscribe && unsubscribe_is_field(name));
 }

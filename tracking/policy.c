@@ -455,6 +455,9 @@ char *policy_to_json(const struct policy *policy, struct arena *arena)
     if (policy->is_notice) {
         buffer_printf(&json, "%s\"notice\":true", json.length > 1 ? "," : "");
     }
+    if (policy->is_inbound) {
+        buffer_printf(&json, "%s\"inbound\":true", json.length > 1 ? "," : "");
+    }
     if (policy->bypasses_suppression) {
         buffer_printf(&json, "%s\"bypass\":true", json.length > 1 ? "," : "");
     }
@@ -489,6 +492,7 @@ static bool read_object(struct policy *policy, struct arena *arena,
     policy->group_is_marketing =
         json_is_true(json_object_get(object, "marketing"));
     policy->is_notice = json_is_true(json_object_get(object, "notice"));
+    policy->is_inbound = json_is_true(json_object_get(object, "inbound"));
     policy->bypasses_suppression =
         json_is_true(json_object_get(object, "bypass"));
     policy->tracking_url = member_text(object, "tracking_url", arena);

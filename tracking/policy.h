@@ -70,6 +70,7 @@ struct policy {
     bool group_is_marketing;
     const char *tracking_url; /* "https://click.example.com", no final slash */
     const char *return_host; /* of the return path, normalised; "": none */
+    bool is_inbound; /* came for an inbound route: moves no counter, either */
     bool is_notice; /* a report of ours: moves no counter */
     bool bypasses_suppression; /* sent though a recipient is suppressed */
     const char *sender_name; /* who writes, for the footer's sentence: "" */

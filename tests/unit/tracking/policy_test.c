@@ -236,6 +236,7 @@ static void assert_same(const struct policy *a, const struct policy *b)
     assert_int_equal(a->group_is_marketing, b->group_is_marketing);
     assert_string_equal(a->tracking_url, b->tracking_url);
     assert_string_equal(a->return_host, b->return_host);
+    assert_int_equal(a->is_inbound, b->is_inbound);
     assert_string_equal(a->sender_name, b->sender_name);
 }
 
@@ -260,6 +261,7 @@ static void test_json_is_read_back(void **state)
         policy.group_name = names[random() % 3];
         policy.group_is_marketing = random() % 2 == 0;
         policy.tracking_url = names[random() % 3];
+        policy.is_inbound = random() % 2 == 0;
         policy.return_host = names[random() % 3];
         policy.sender_name = names[random() % 3];
         struct text json = text_of(policy_to_json(&policy, arena));
