@@ -42,6 +42,7 @@ static json_t *recipient_json(const struct dsn_recipient *recipient)
     add_text(json, "original_recipient", recipient->original);
     add_text(json, "action", dsn_action_name(recipient->action));
     add_verdict(json, &recipient->verdict);
+    add_text(json, "step", bounce_step_name(recipient->step));
     add_text(json, "status", recipient->status);
     add_text(json, "diagnostic", recipient->diagnostic);
     add_text(json, "remote_host", recipient->remote_host);

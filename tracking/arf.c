@@ -167,6 +167,23 @@ static bool is_old_loop(struct arena *arena, const struct incoming *incoming)
            incoming->status.length == 0;
 }
 
+/* Amazon's notice by mail, in JSON: the addresses stand in one list. */
+static bool read_notice(struct arf *arf, struct arena *arena,
+                        struct text notice)
+{
+    static const char list[] = "\"complainedRecipients\":[";
+    const char *found =
+        memmem(notice.data, notice.length, list, sizeof(list) - 1);
+    if (found == NULL) {
+        return false;
+    }
+    struct text rest =
+        text_slice(notice, (size_t)(found - notice.data), notice.length);
+    rest = text_slice(rest, 0, text_find_byte(rest, ']'));
+    add_recipients(arf, arena, arena_copy_text(arena, rest));
+    return arf->recipient_count > 0;
+}
+
 /* Apple Mail's "Unsubscribe" sends a message to the List-Unsubscribe address,
  * and says so. */
 static bool is_apple_unsubscribe(struct arena *arena,
@@ -212,7 +229,8 @@ bool arf_read(struct text message, struct arena *arena, struct arf *out_arf)
         set_type(out_arf, "opt-out");
         add_recipients(out_arf, arena,
                        incoming_field(arena, incoming.header, "From"));
-    } else if (!is_old_loop(arena, &incoming)) {
+    } else if (!read_notice(out_arf, arena, incoming.notification) &&
+               !is_old_loop(arena, &incoming)) {
         return false;
     }
     add_returned_recipients(out_arf, arena);

@@ -181,11 +181,13 @@ static bool is_doubtful(const struct bounce_verdict *verdict,
                         enum bounce_step step)
 {
     const char *status = verdict->status;
-    bool names_address = strncmp(status, "5.1.", 4) == 0;
-    if (verdict->code == 0 && status[0] == '\0') {
-        return true;
+    if (strncmp(status, "5.1.", 4) == 0) {
+        return false;
     }
-    return step == BOUNCE_STEP_DATA && !names_address;
+    bool is_policy = strncmp(status, "5.7.", 4) == 0;
+    bool is_bare = verdict->code == 0 && status[0] == '\0';
+    return is_bare || step == BOUNCE_STEP_DATA ||
+           (is_policy && step != BOUNCE_STEP_RCPT);
 }
 
 static void judge_severity(struct bounce_verdict *verdict,
@@ -265,6 +267,16 @@ const char *bounce_severity_name(enum bounce_severity severity)
         [BOUNCE_BLOCK] = "block",
     };
     return names[severity];
+}
+
+const char *bounce_step_name(enum bounce_step step)
+{
+    static const char *const names[] = {
+        [BOUNCE_STEP_UNKNOWN] = "",  [BOUNCE_STEP_CONNECT] = "connect",
+        [BOUNCE_STEP_MAIL] = "MAIL", [BOUNCE_STEP_RCPT] = "RCPT",
+        [BOUNCE_STEP_DATA] = "DATA",
+    };
+    return names[step];
 }
 
 enum bounce_step bounce_step_of(struct text name)

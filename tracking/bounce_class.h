@@ -76,9 +76,10 @@ struct bounce_verdict {
 void bounce_class_decide(const struct bounce_reply *reply,
                          struct bounce_verdict *out_verdict);
 
-/* "invalid_address", "hard", "RCPT"; static. */
+/* "invalid_address", "hard", "RCPT" ("" if it is not known); static. */
 const char *bounce_class_name(enum bounce_class class);
 const char *bounce_severity_name(enum bounce_severity severity);
+const char *bounce_step_name(enum bounce_step step);
 
 /* The step of a name as Baton and others write it ("RCPT", "RCPT TO", "end of
  * DATA command", "final dot"), in any case. */

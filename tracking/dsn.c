@@ -144,7 +144,44 @@ static void read_failure(struct dsn_reader *reader)
     reader->dsn->kind = kind_of_actions(reader->dsn);
 }
 
+/* A report inside a report: forwarded, or returned by a gateway as it was. */
+static bool returns_report(const struct dsn_reader *reader)
+{
+    struct text header = reader->incoming.returned.header;
+    struct text type =
+        text_of(incoming_field(reader->arena, header, "Content-Type"));
+    struct text mark =
+        text_of(incoming_field(reader->arena, header, "Auto-Submitted"));
+    return text_starts_with_ignoring_case(type, "multipart/report") ||
+           mark.length > 0;
+}
+
+static void read_message(struct text message, struct arena *arena,
+                         bool is_inner, struct dsn *out_dsn);
+
+/* The text speaks of failure but names nobody, and a report is enclosed. */
+static bool read_inner(struct dsn_reader *reader)
+{
+    if (!returns_report(reader)) {
+        return false;
+    }
+    struct dsn inner;
+    read_message(reader->incoming.returned.message, reader->arena, true,
+                 &inner);
+    if (inner.kind != DSN_BOUNCE && inner.kind != DSN_DELAY) {
+        return false;
+    }
+    *reader->dsn = inner;
+    return true;
+}
+
 void dsn_read(struct text message, struct arena *arena, struct dsn *out_dsn)
+{
+    read_message(message, arena, false, out_dsn);
+}
+
+static void read_message(struct text message, struct arena *arena,
+                         bool is_inner, struct dsn *out_dsn)
 {
     *out_dsn = (struct dsn){ .reporting_host = "", .envelope_id = "" };
     struct dsn_reader reader = { .arena = arena, .dsn = out_dsn };
@@ -154,7 +191,12 @@ void dsn_read(struct text message, struct arena *arena, struct dsn *out_dsn)
     reader.sender = first_address(arena, incoming_field(arena, header, "From"));
     out_dsn->returned = reader.incoming.returned;
     dsn_status_read(&reader);
-    if (out_dsn->recipient_count > 0 || dsn_kind_is_failure(&reader)) {
+    bool is_told = out_dsn->recipient_count > 0;
+    bool is_failure = is_told || dsn_kind_is_failure(&reader);
+    if (is_failure && !is_told && !is_inner && read_inner(&reader)) {
+        return;
+    }
+    if (is_failure) {
         read_failure(&reader);
     }
     if (out_dsn->kind != DSN_NONE) {

@@ -475,6 +475,27 @@ static const char *const challenge_phrases[] = {
     NULL,
 };
 
+/* What only a report says, at its top. */
+static const char *const plain_phrases[] = {
+    "could not be delivered to the following",
+    "was not delivered to the following",
+    "cannot be delivered to the following",
+    "not deliver * to the following recipient",
+    "unable to deliver your message",
+    "unable to deliver message to",
+    "delivery to the following recipient",
+    "delivery has failed to these recipients",
+    "did not reach the following recipient",
+    "message could not be delivered",
+    "your message was not delivered",
+    "couldnt deliver your message",
+    "could not deliver your message",
+    "undeliverable message",
+    NULL,
+};
+/* Octets of the text that are its top. */
+#define TOP 600
+
 /* -- what is looked at -- */
 
 static bool subject_says(const struct dsn_reader *reader,
@@ -545,7 +566,13 @@ bool dsn_kind_is_failure(const struct dsn_reader *reader)
     int signs = is_marked + is_from_program(reader) + has_subject +
                 has_null_sender(reader);
     if (signs == 0) {
-        return false;
+        struct phrase_text folded;
+        phrase_fold(text_slice(reader->incoming.notification, 0,
+                               reader->incoming.notification.length < TOP
+                                   ? reader->incoming.notification.length
+                                   : TOP),
+                    &folded);
+        return phrase_find(&folded, plain_phrases) != NULL;
     }
     return text_says(reader, failure_phrases) ||
            text_says(reader, delay_phrases) || (has_subject && signs > 1);

@@ -161,7 +161,7 @@ static const char *const naming_words[] = {
     "final recipient",
     "smtp",
     "rfc822",
-    "for ",
+    "destinataires suivants",
     "delivered was",
     "rejected",
     "to the following",
@@ -236,11 +236,19 @@ static bool is_leading(struct text before)
            (ascii_is_digit(trimmed.data[0]) && trimmed.length <= 4);
 }
 
-/* The words right before the address decide, not the line's beginning. */
-static bool is_named(struct text before)
+/* Whether the text ends with one of the words, whatever marks follow. */
+static bool ends_with(struct text text, const char *const *words)
 {
-    size_t from = before.length > 40 ? before.length - 40 : 0;
-    return says(text_slice(before, from, before.length), naming_words);
+    struct phrase_text folded;
+    size_t from = text.length > 60 ? text.length - 60 : 0;
+    phrase_fold(text_slice(text, from, text.length), &folded);
+    struct text end = text_trim((struct text){ folded.bytes, folded.length });
+    for (size_t i = 0; words[i] != NULL; i++) {
+        if (text_ends_with_ignoring_case(end, words[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_field_of(struct text line, const char *name)
@@ -281,7 +289,7 @@ static enum rank rank_of(const struct text_reader *text, struct text line,
     if (says(before, other_words)) {
         return RANK_NONE;
     }
-    if (is_named(before)) {
+    if (ends_with(before, naming_words)) {
         return RANK_NAMED;
     }
     return says(line, failure_words) ? RANK_BESIDE : RANK_NONE;
@@ -342,19 +350,37 @@ static enum rank best_rank(const struct text_reader *text)
     return best;
 }
 
+/* "a@b (expanded from: c@d)": c@d is what we sent to. */
+static void read_original(const struct text_reader *text,
+                          const struct mention *mention,
+                          struct dsn_recipient *recipient)
+{
+    static const char *const words[] = { "expanded from", "generated from",
+                                         "originally to", "alias of", NULL };
+    struct text line = text->lines[mention->line];
+    size_t from = (size_t)(mention->address.data - line.data);
+    if (recipient != NULL && recipient->original[0] == '\0' &&
+        ends_with(text_slice(line, 0, from), words)) {
+        recipient->original =
+            arena_copy_text(text->reader->arena, mention->address);
+    }
+}
+
 bool dsn_text_read_recipients(struct dsn_reader *reader)
 {
     struct text_reader text = { .reader = reader };
     read_lines(&text);
     enum rank best = best_rank(&text);
+    struct dsn_recipient *last = NULL;
     for (size_t i = 0; best < RANK_NONE && i < text.mention_count; i++) {
         const struct mention *mention = &text.mentions[i];
         if (mention->rank == best) {
-            struct dsn_recipient *recipient =
-                dsn_recipient_add(reader, mention->address);
-            if (recipient != NULL) {
-                recipient->action = reader->is_delay ? DSN_DELAYED : DSN_FAILED;
+            last = dsn_recipient_add(reader, mention->address);
+            if (last != NULL) {
+                last->action = reader->is_delay ? DSN_DELAYED : DSN_FAILED;
             }
+        } else {
+            read_original(&text, mention, last);
         }
     }
     return best < RANK_NONE;

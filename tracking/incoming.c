@@ -306,7 +306,6 @@ static bool is_known_field(struct text line)
         "reply-to:",
         "dkim-signature:",
         "authentication-results:",
-        "from ",
         "arc-",
         "cc:",
     };
@@ -315,7 +314,9 @@ static bool is_known_field(struct text line)
             return true;
         }
     }
-    return false;
+    /* The mbox line, as nobody writes it in a sentence. */
+    return line.length > 5 && memcmp(line.data, "From ", 5) == 0 &&
+           text_find_byte(line, '@') < line.length;
 }
 
 /* Blanks and quoting marks in front go. */
@@ -354,7 +355,6 @@ static bool announces_message(struct text line)
         "message body",
         "below this line",
         "end of report",
-        "forwarded message",
         "ursprüngliche",
         "message d'origine",
         "mensaje original",
@@ -411,7 +411,7 @@ static size_t find_returned(struct text text)
         struct text trimmed = text_trim(line);
         bool is_ruled = text_starts_with_ignoring_case(trimmed, "--");
         if (announces_message(trimmed) && (is_ruled || is_header_near(rest))) {
-            return (size_t)(rest.data - text.data);
+            return from;
         }
     }
     return text.length;
@@ -451,6 +451,7 @@ static void read_returned(struct arena *arena, struct text message,
                           struct incoming_returned *out_returned)
 {
     struct text header = header_of(message, &out_returned->body);
+    out_returned->message = message;
     if (header.length > INCOMING_HEADER_MAX) {
         header = text_slice(header, 0, INCOMING_HEADER_MAX);
     }
@@ -490,6 +491,9 @@ static void read_notification(const struct reader *reader)
     if (!has_words(&text)) {
         read_texts(reader, "text/", true, &text);
     }
+    if (!has_words(&text)) {
+        append_notification(reader->message, &reader->mime.parts[0], &text);
+    }
     drop_returns(&text);
     struct text whole = copy_buffer(reader->arena, &text);
     size_t end = find_returned(whole);
@@ -526,7 +530,7 @@ void incoming_read(struct text bytes, struct arena *arena,
     static const struct mime_limits limits = { 20, 200 };
     struct error error;
     *out_incoming = (struct incoming){
-        .returned = { { "", 0 }, { "", 0 }, "", "", "", "" },
+        .returned = { { "", 0 }, { "", 0 }, { "", 0 }, "", "", "", "" },
     };
     struct reader reader = {
         .message = make_sound_lines(bytes, arena),

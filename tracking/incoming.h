@@ -27,6 +27,7 @@
 
 /* What is returned of a message. Empty and "" where nothing is. */
 struct incoming_returned {
+    struct text message; /* all of it */
     struct text header; /* its fields, as they are, CRLF lines */
     struct text body; /* what is there of it */
     const char *message_id; /* "<a@b>" */

@@ -46,6 +46,23 @@ static size_t end_of_word(struct text text, size_t from, bool *out_is_address)
     return at;
 }
 
+/* "//host/path" behind the colon of a URL: only the host says something. */
+static bool is_url_rest(struct text text, size_t from, size_t to)
+{
+    return to - from > 2 && text.data[from] == '/' &&
+           text.data[from + 1] == '/';
+}
+
+static size_t end_of_host(struct text text, size_t from)
+{
+    size_t at = from + 2;
+    while (at < text.length && (ascii_is_alnum(text.data[at]) ||
+                                text.data[at] == '.' || text.data[at] == '-')) {
+        at++;
+    }
+    return at;
+}
+
 static void put(struct phrase_text *folded, char byte)
 {
     bool is_space = byte == ' ';
@@ -116,7 +133,9 @@ void phrase_fold(struct text text, struct phrase_text *folded)
     while (at < text.length) {
         bool is_address = false;
         size_t end = end_of_word(text, at, &is_address);
-        if (is_address) {
+        if (is_url_rest(text, at, end)) {
+            put_word(folded, text_slice(text, at, end_of_host(text, at)));
+        } else if (is_address) {
             put(folded, '@');
         } else if (end > at) {
             put_word(folded, text_slice(text, at, end));
@@ -163,7 +182,8 @@ static bool has_pair(const struct phrase_text *folded, struct text before,
 {
     size_t at = find_piece(folded, 0, before);
     while (at != SIZE_MAX) {
-        size_t from = at + before.length;
+        /* One blank may belong to both sides. */
+        size_t from = at + before.length - 1;
         size_t found = find_piece(folded, from, behind);
         if (found == SIZE_MAX) {
             return false;
@@ -190,8 +210,6 @@ bool phrase_is_in(const struct phrase_text *folded, const char *pattern)
                find_piece(folded, 0, before) != SIZE_MAX;
     }
     struct text behind = text_slice(whole, star + 1, whole.length);
-    before = text_trim(before);
-    behind = text_trim(behind);
     return may_have(folded, before) && may_have(folded, behind) &&
            has_pair(folded, before, behind);
 }
