@@ -174,41 +174,8 @@ static void on_report_stored(void *owner, enum database_result result,
 static void store_report(struct attempt_record *record,
                          struct held_message *report)
 {
-    struct delivery *delivery =
-        LIST_ITEM(report->deliveries.first, struct delivery, of_message);
-    report->message_id = id_make();
-    delivery->delivery_id = id_make();
-    record->new_report_delivery = (struct new_delivery){
-        .delivery_id = delivery->delivery_id,
-        .recipient = delivery->recipient,
-        .domain = delivery->domain,
-        .notify = delivery->notify,
-    };
-    record->new_report = (struct new_message){
-        .account_id = report->account_id,
-        .message_id = report->message_id,
-        .accepted_at = report->accepted_at,
-        .expires_at = report->expires_at,
-        .sender = "",
-        .from_address = "",
-        .subject = "Delivery report",
-        .internet_message_id = "",
-        .is_smtputf8 = report->is_smtputf8,
-        .has_8bit = report->has_8bit,
-        .client_address = "",
-        .client_name = relay_settings_now()->hostname,
-        .protocol = "report",
-        .trace = text_of(""),
-        .transcript = text_of(""),
-        .data = buffer_text(&report->data),
-        .deliveries = &record->new_report_delivery,
-        .delivery_count = 1,
-        .worker_id = 0, /* claimed like any other: nothing of it stays here */
-        .event_id = id_make(),
-        .policy = policy_to_json(report->policy, report->arena),
-        .metadata = "{}",
-        .is_notice = true,
-    };
+    delivery_report_fill(report, &record->new_report_delivery,
+                         &record->new_report);
     memset(&record->row, 0, sizeof(record->row));
     message_store(record->writer->database, &record->row, &record->new_report,
                   on_report_stored, record);
@@ -240,7 +207,7 @@ static struct attempt_record *create_record(struct attempt_writer *writer,
         .delivery_id = delivery->delivery_id,
         .worker_id = writer->worker_id,
         .group_id = message->policy->group_id,
-        .counts = !message->policy->is_notice,
+        .counts = !message->policy->is_notice && !message->policy->is_inbound,
         .attempt_number = delivery->attempt_count + 1,
         .finished_at = clock_now(),
         .recipient = arena_copy_string(arena, delivery->recipient),
@@ -428,8 +395,9 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
     metric_add(metric_of(outcome->verdict), 1);
     record->result.sandbox_message =
         copy_text(record->arena, facts->sandbox_message);
-    record->result.sandbox_sender =
-        arena_copy_string(record->arena, delivery->message->sender);
+    record->result.sandbox_sender = arena_copy_string(
+        record->arena,
+        held_message_sender(delivery->message, delivery, record->arena));
 
     if (outcome->verdict == VERDICT_DELIVERED) {
         finish(record, "delivered", "delivered", outcome);

@@ -73,6 +73,7 @@ static void collect_commands(struct command_list *list,
     add_commands(list, group_commands, group_command_count);
     add_commands(list, suppression_commands, suppression_command_count);
     add_commands(list, tracking_commands, tracking_command_count);
+    add_commands(list, classify_commands, classify_command_count);
     add_commands(list, route_commands, route_command_count);
     add_commands(list, message_commands, message_command_count);
     add_commands(list, queue_commands, queue_command_count);

@@ -26,6 +26,8 @@ extern const struct command group_commands[];
 extern const size_t group_command_count;
 extern const struct command suppression_commands[];
 extern const size_t suppression_command_count;
+extern const struct command classify_commands[];
+extern const size_t classify_command_count;
 extern const struct command tracking_commands[];
 extern const size_t tracking_command_count;
 extern const struct command set_commands[];

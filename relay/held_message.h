@@ -130,6 +130,13 @@ bool held_message_compose(struct held_message *message,
                           struct error *error) MUST_USE;
 /* The signature of a shared copy, for those who are sent it later. */
 void held_copy_keep_signature(struct held_copy *shared, struct text fields);
+/* The envelope sender of this delivery's copy: a return path of its own when
+ * the policy has a host for it, else the message's. In the arena. */
+const char *held_message_sender(const struct held_message *message,
+                                const struct delivery *delivery,
+                                struct arena *arena);
+/* Recipients cannot share a transaction: each has its own envelope sender. */
+bool held_message_has_return_paths(const struct held_message *message);
 /* The policy was changed: copies from now on are made by it. Those that are on
  * their way stay as they are. */
 void held_message_plan_anew(struct held_message *message);

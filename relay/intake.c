@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/map.h"
 #include "core/memory.h"
+#include "relay/acceptance.h"
 #include "relay/admission.h"
 #include "relay/authenticator.h"
 #include "relay/message_policy.h"
@@ -262,26 +263,6 @@ static void refuse(struct intake_client *client,
 
 /* -- accepting a message -- */
 
-/* RFC 5321 4.4. The recipient is not named: it may be a hidden one. */
-static void write_received(const struct smtp_client_facts *facts,
-                           const struct held_message *message,
-                           struct buffer *out_trace)
-{
-    char literal[NETWORK_TEXT_SIZE];
-    char date[CLOCK_TEXT_SIZE];
-    buffer_printf(out_trace, "Received: from %s (%s)\r\n",
-                  facts->helo_name[0] != '\0' ? facts->helo_name : "unknown",
-                  network_address_literal(&facts->peer, literal));
-    if (facts->is_tls) {
-        buffer_printf(out_trace, "\t(using %s with cipher %s)\r\n",
-                      facts->tls_version, facts->tls_cipher);
-    }
-    buffer_printf(
-        out_trace, "\tby %s (Baton) with %s id %" PRId64 ";\r\n\t%s\r\n",
-        relay_settings_now()->hostname, facts->protocol, message->message_id,
-        clock_rfc5322(message->accepted_at, date));
-}
-
 static const struct directory_domain *author_domain(
     const struct candidate *candidate, const struct directory_account *account)
 {
@@ -443,34 +424,6 @@ static const struct new_delivery *delivery_rows(
     return rows;
 }
 
-static const char *tls_text(const struct smtp_client_facts *facts,
-                            struct arena *arena)
-{
-    return facts->is_tls ? arena_printf(arena, "%s %s", facts->tls_version,
-                                        facts->tls_cipher)
-                         : NULL;
-}
-
-#define QUEUED_FORMAT "Ok: queued as %" PRId64
-
-/* The conversation with the answer that the client gets if this is committed.
- */
-static struct text copy_transcript(struct arena *arena,
-                                   const struct transcript *transcript,
-                                   int64_t message_id)
-{
-    struct transcript copy = *transcript;
-    char answer[80];
-    snprintf(answer, sizeof(answer), "250 2.0.0 " QUEUED_FORMAT, message_id);
-    copy.lines = (struct buffer){ 0 };
-    buffer_append_text(&copy.lines, buffer_text(&transcript->lines));
-    transcript_sent(&copy, text_of(answer));
-    struct text text = { arena_copy_text(arena, buffer_text(&copy.lines)),
-                         copy.lines.length };
-    transcript_free(&copy);
-    return text;
-}
-
 static const char *const *copy_strings(struct arena *arena,
                                        const char *const *strings, size_t count)
 {
@@ -515,7 +468,7 @@ static void fill_row(struct submission *submission,
             arena_copy_string(arena, network_address_text(&facts->peer, peer)),
         .client_name = arena_copy_string(arena, facts->helo_name),
         .protocol = arena_copy_string(arena, facts->protocol),
-        .tls = tls_text(facts, arena),
+        .tls = acceptance_tls(facts, arena),
         .user_name = facts->auth_user != NULL
                          ? arena_copy_string(arena, facts->auth_user)
                          : NULL,
@@ -600,7 +553,7 @@ static void answer(struct submission *submission, enum database_result result,
     }
     client->submission = NULL;
     if (result == DATABASE_DONE) {
-        smtp_reply_set(&reply, 250, "2.0.0", QUEUED_FORMAT,
+        smtp_reply_set(&reply, 250, "2.0.0", ACCEPTANCE_FORMAT,
                        message->message_id);
     } else if (result == DATABASE_UNAVAILABLE) {
         smtp_reply_set(&reply, 451, "4.3.0",
@@ -675,7 +628,8 @@ static void store(struct candidate *candidate,
     submission->client = client;
     submission->message = message;
     submission->is_leased = can_lease(candidate);
-    write_received(client->facts, message, &message->trace);
+    acceptance_write_received(client->facts, message->message_id,
+                              message->accepted_at, &message->trace);
     buffer_append_string(&message->trace, candidate->composed.added_fields);
     message->data = transaction->data; /* taken: nothing is copied */
     transaction->data = (struct buffer){ 0 };
@@ -700,7 +654,7 @@ static void answer_repetition(struct candidate *candidate,
                             sizeof(candidate->content) };
     struct smtp_reply reply;
     if (text_equal(admission->earlier_content, content)) {
-        smtp_reply_set(&reply, 250, "2.0.0", QUEUED_FORMAT,
+        smtp_reply_set(&reply, 250, "2.0.0", ACCEPTANCE_FORMAT,
                        admission->earlier_message_id);
         smtp_server_finish(client->session, &reply);
         return;
@@ -927,8 +881,8 @@ static void on_message(void *owner, struct smtp_transaction *transaction,
     candidate->client = client;
     candidate->transaction = transaction;
     candidate->message_id = id_make();
-    candidate->transcript =
-        copy_transcript(transaction->arena, transcript, candidate->message_id);
+    candidate->transcript = acceptance_transcript(
+        transaction->arena, transcript, candidate->message_id);
     if (inspect(client, account, candidate)) {
         check_sender_domain(candidate);
     }

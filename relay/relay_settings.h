@@ -17,6 +17,7 @@ struct relay_settings_values {
     const char *public_url;
     const char *return_path_host;
     const char *sending_addresses; /* one a line */
+    const char *postmaster;
     int64_t workers; /* 0: one per core */
     const char *user;
     int64_t clock_rate;
@@ -57,6 +58,9 @@ struct relay_settings_values {
 /* The values in force. */
 const struct relay_settings_values *relay_settings_now(void);
 
+/* [server] return_path_host as it is compared (domain_normalize); "": none. */
+const char *relay_settings_return_host(void);
+
 /* The delay after the n-th unsuccessful round of a delivery (from 1),
  * milliseconds, as [delivery] retry says; the last step repeats. */
 int64_t relay_settings_retry_milliseconds(int round);
@@ -66,6 +70,7 @@ struct relay_listener {
     struct smtp_listener_policy policy;
     struct network_address address;
     bool is_http;
+    bool is_inbound; /* mail that comes back, not submission */
     int descriptor; /* -1 until it is opened */
 };
 #define RELAY_LISTENERS_MAX 64

@@ -262,7 +262,7 @@ static bool may_finish(void *owner)
 
 /* The first piece is for the signature. */
 static void fill_wire(struct site_transaction *transaction,
-                      const struct held_message *message, bool to_7bit,
+                      const struct delivery *first, bool to_7bit,
                       const struct held_copy *copy)
 {
     struct text *pieces = arena_alloc(
@@ -274,8 +274,9 @@ static void fill_wire(struct site_transaction *transaction,
     transaction->pieces = pieces;
     transaction->shared = copy->shared;
     transaction->to_7bit = to_7bit;
+    const struct held_message *message = first->message;
     transaction->wire = (struct smtp_client_transaction){
-        .sender = message->sender,
+        .sender = held_message_sender(message, first, transaction->arena),
         .needs_smtputf8 = message->is_smtputf8,
         .has_8bit = message->has_8bit && !to_7bit,
         .dsn_return = message->dsn_return,
@@ -304,13 +305,13 @@ static void add_recipient(struct site_transaction *transaction,
     transaction->site->held_bytes += delivery->part_bytes;
 }
 
-/* Who has a copy of his own has a transaction of his own. A recipient alone
- * costs one slot, not a hundred. */
+/* Who has a copy or a return path of his own has a transaction of his own. A
+ * recipient alone costs one slot, not a hundred. */
 static size_t count_siblings(const struct delivery *first, bool to_7bit)
 {
-    size_t count = held_message_is_shared(first->message, first, to_7bit)
-                       ? first->message->deliveries.count
-                       : 1;
+    bool is_shared = held_message_is_shared(first->message, first, to_7bit) &&
+                     !held_message_has_return_paths(first->message);
+    size_t count = is_shared ? first->message->deliveries.count : 1;
     return count < RECIPIENTS_PER_TRANSACTION ? count
                                               : RECIPIENTS_PER_TRANSACTION;
 }
@@ -330,7 +331,7 @@ static struct site_transaction *begin_transaction(struct site *site,
     list_append(&site->transactions, &transaction->link);
     transaction->arena = arena;
     transaction->taken_monotonic = clock_monotonic();
-    fill_wire(transaction, first->message, to_7bit, copy);
+    fill_wire(transaction, first, to_7bit, copy);
     transaction->deliveries =
         arena_alloc(arena, most * sizeof(*transaction->deliveries));
     transaction->wire.recipients =

@@ -38,6 +38,7 @@ struct smtp_listener_policy {
     char name[64];
     enum smtp_tls_mode tls;
     bool auth_required; /* a network's client must log in, too */
+    bool no_auth; /* AUTH is not there at all */
     bool auth_in_clear; /* AUTH without TLS is offered (A4) */
     bool proxy_protocol; /* PROXY v1 or v2 comes first */
 };

@@ -46,6 +46,7 @@ struct directory {
     struct map *domains; /* struct directory_domain by "account name" */
     struct map *return_hosts; /* some struct directory_domain by host */
     struct map *routes; /* struct directory_route by destination */
+    struct map *inbound_routes; /* struct directory_inbound_route by address */
     struct map *suspensions; /* the reason by "scope value" */
     struct map *groups; /* struct directory_group by "account name" */
     struct map *groups_by_id; /* … by "account id" */
@@ -468,6 +469,17 @@ static void add_route(struct directory *directory,
     map_set(directory->routes, text_of(row->a), route);
 }
 
+static void add_inbound_route(struct directory *directory,
+                              const struct directory_row *row)
+{
+    struct directory_inbound_route *route =
+        arena_alloc(directory->arena, sizeof(*route));
+    route->account_id = row->account_id;
+    route->address = row->a;
+    route->target = row->b;
+    map_set(directory->inbound_routes, text_of(row->a), route);
+}
+
 static void add_suspension(struct directory *directory,
                            const struct directory_row *row)
 {
@@ -501,6 +513,7 @@ static const struct row_kind {
     { "domain", true, add_domain },
     /* a domain, b selector, c algorithm, d sealed key */
     { "dkim_key", true, add_dkim_key },
+    { "inbound_route", true, add_inbound_route }, /* a address, b target */
     { "route", false, add_route }, /* a destination, b target */
     { "suspension", false, add_suspension }, /* a scope, b value, c reason */
     { "group", true, add_group }, /* a id, b name, c kind */
@@ -543,6 +556,7 @@ static struct directory *directory_create(void)
     directory->networks = map_create();
     directory->domains = map_create();
     directory->routes = map_create();
+    directory->inbound_routes = map_create();
     directory->suspensions = map_create();
     directory->groups = map_create();
     directory->groups_by_id = map_create();
@@ -562,6 +576,7 @@ void directory_free(struct directory **directory_pointer)
         map_free(&directory->networks);
         map_free(&directory->domains);
         map_free(&directory->routes);
+        map_free(&directory->inbound_routes);
         map_free(&directory->suspensions);
         map_free(&directory->groups);
         map_free(&directory->groups_by_id);
@@ -680,6 +695,32 @@ const struct directory_route *directory_route(const struct directory *directory,
     const struct directory_route *route =
         map_get(directory->routes, text_of(domain));
     return route != NULL ? route : map_get(directory->routes, text_of("*"));
+}
+
+const struct directory_inbound_route *directory_inbound_route(
+    const struct directory *directory, const char *local, const char *domain)
+{
+    struct buffer key = { 0 };
+    if (map_count(directory->inbound_routes) == 0) {
+        return NULL;
+    }
+    for (const char *c = local; *c != '\0'; c++) {
+        buffer_append_byte(&key, ascii_lower(*c));
+    }
+    size_t local_length = key.length;
+    buffer_printf(&key, "@%s", domain);
+    struct text whole = buffer_text(&key);
+    const struct directory_inbound_route *route =
+        map_get(directory->inbound_routes, whole);
+    if (route == NULL) {
+        route = map_get(directory->inbound_routes,
+                        text_slice(whole, local_length, whole.length));
+    }
+    buffer_free(&key);
+    return route != NULL && directory_domain(directory, route->account_id,
+                                             domain) != NULL
+               ? route
+               : NULL;
 }
 
 const struct directory_group *directory_group(const struct directory *directory,

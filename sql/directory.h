@@ -105,6 +105,13 @@ struct directory_route {
     const char *target;
 };
 
+/* Where mail to an account's addresses goes. */
+struct directory_inbound_route {
+    int64_t account_id;
+    const char *address; /* local@domain or @domain, in lower case */
+    const char *target;
+};
+
 typedef void directory_loaded_fn(void *owner, enum database_result result,
                                  struct directory *directory,
                                  const struct error *error);
@@ -131,6 +138,11 @@ bool directory_is_return_host(const struct directory *directory,
 /* The route for a (normalised) domain: its own, else "*", else NULL. */
 const struct directory_route *directory_route(const struct directory *directory,
                                               const char *domain);
+/* The route for mail to an address (its domain normalised, letters of any
+ * case): its own, else its domain's, else NULL. Only while the domain is its
+ * account's. */
+const struct directory_inbound_route *directory_inbound_route(
+    const struct directory *directory, const char *local, const char *domain);
 /* An account's group by its name (letters of any case) or its id; NULL: there
  * is none. */
 const struct directory_group *directory_group(const struct directory *directory,

@@ -158,7 +158,7 @@ static void append_counts(struct parameters *p, const struct new_message *m,
                           int32_t quantity)
 {
     column_int64(p, m->group_id);
-    column_int32(p, m->is_notice ? 0 : quantity);
+    column_int32(p, m->is_notice ? 0 : m->is_inbound ? 1 : quantity);
     column_int64(p, (int64_t)m->data.length * quantity);
     column_int16(p, is_large(m) ? LANE_LARGE_MESSAGES : LANE_MESSAGES);
 }
@@ -208,7 +208,7 @@ static bool append_accepted(struct parameters *p, const void *values,
     column_int64(p, m->account_id);
     column_int64(p, m->event_id);
     column_instant(p, m->accepted_at);
-    column_text(p, "accepted");
+    column_text(p, m->is_inbound ? "inbound" : "accepted");
     column_int64(p, m->message_id);
     column_int64_or_null(p, 0);
     column_text(p, NULL);
@@ -245,6 +245,7 @@ struct withdrawal {
     int64_t event_id;
     int64_t size_bytes;
     bool is_notice;
+    bool is_inbound;
     char *idempotency_key; /* or NULL */
     int64_t *delivery_ids;
     size_t delivery_count;
@@ -275,7 +276,8 @@ static bool append_withdrawal(struct parameters *p, const void *values,
     column_instant(p, w->accepted_at);
     column_int64(p, w->event_id);
     column_int64(p, w->size_bytes);
-    column_boolean(p, !w->is_notice);
+    column_boolean(p, !w->is_notice && !w->is_inbound);
+    column_boolean(p, w->is_inbound && position == 0); /* once a message */
     row_end(p);
     return position + 1 == w->delivery_count;
 }
@@ -346,6 +348,7 @@ static void undo_message(struct database *database, const void *values,
     withdrawal->event_id = message->event_id;
     withdrawal->size_bytes = (int64_t)message->data.length;
     withdrawal->is_notice = message->is_notice;
+    withdrawal->is_inbound = message->is_inbound;
     withdrawal->idempotency_key =
         message->idempotency_key != NULL
             ? memory_copy_string(message->idempotency_key)

@@ -61,6 +61,8 @@ struct new_message {
      */
     int64_t due_at;
     int64_t event_id; /* of the event `accepted` */
+    bool is_inbound; /* for an inbound route: counts as that and nothing else;
+                      * the event is `inbound` */
     bool is_notice; /* our own, like a report of failure: moves no counter */
 
     int64_t group_id; /* 0: none */

@@ -57,6 +57,9 @@ FROM (
     SELECT 10, 'tracking_host', account_id, host, scheme, '', created_at::text
     FROM baton.tracking_host
     UNION ALL
+    SELECT 10, 'inbound_route', account_id, address, target, '', ''
+    FROM baton.inbound_route
+    UNION ALL
     SELECT 11, 'suppressed', account_id, '', '', '', ''
     FROM baton.account
     WHERE EXISTS (SELECT FROM baton.suppression

@@ -34,6 +34,15 @@ const struct directory_route *directory_route(const struct directory *directory,
     return NULL;
 }
 
+const struct directory_inbound_route *directory_inbound_route(
+    const struct directory *directory, const char *local, const char *domain)
+{
+    (void)directory;
+    (void)local;
+    (void)domain;
+    return NULL;
+}
+
 const struct directory_domain *directory_domain(
     const struct directory *directory, int64_t account_id, const char *domain)
 {
@@ -115,7 +124,8 @@ static int tear_down(void **state)
 
 static struct site *route(struct world *world, const char *domain)
 {
-    struct held_message message = { 0 };
+    struct policy policy = { 0 };
+    struct held_message message = { .policy = &policy };
     struct delivery delivery = { .message = &message, .domain = domain };
     world->site = NULL;
     destinations_route(world->destinations, &delivery);
@@ -152,7 +162,8 @@ static void a_changed_password_is_a_new_site(void **state)
 static void a_route_changed_during_the_look_up_counts(void **state)
 {
     struct world *world = *state;
-    struct held_message message = { 0 };
+    struct policy policy = { 0 };
+    struct held_message message = { .policy = &policy };
     struct delivery delivery = { .message = &message, .domain = "a.test" };
     destinations_route(world->destinations, &delivery);
     routes[0].target = "smtp://127.0.0.1:2626";
