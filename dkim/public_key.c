@@ -179,7 +179,8 @@ enum dkim_algorithm dkim_public_key_algorithm(const struct dkim_public_key *key)
 
 int dkim_public_key_bits(const struct dkim_public_key *key)
 {
-    return EVP_PKEY_get_bits(key->key);
+    return key->algorithm == DKIM_ED25519_SHA256 ? 256
+                                                 : EVP_PKEY_get_bits(key->key);
 }
 
 bool dkim_public_key_is_testing(const struct dkim_public_key *key)
