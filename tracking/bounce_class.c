@@ -197,7 +197,7 @@ static bool is_doubtful(const struct bounce_verdict *verdict,
     }
     bool is_policy = strncmp(status, "5.7.", 4) == 0;
     bool is_bare = verdict->code == 0 && is_generic(status);
-    bool is_untold = step == BOUNCE_STEP_UNTOLD && status[0] == '\0';
+    bool is_untold = step == BOUNCE_STEP_UNTOLD && is_generic(status);
     return step == BOUNCE_STEP_DATA || is_policy || is_bare || is_untold;
 }
 

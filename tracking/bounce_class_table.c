@@ -14,6 +14,8 @@
 const unsigned bounce_class_version = 1;
 
 /* A relay's own list said no. */
+/* A relay's own list said no. */
+/* A relay's own list said no. */
 /* clang-format off: words in lines, not one a line. */
 /* A relay's own list said no. */
 static const char *const suppressed[] = {
@@ -93,6 +95,8 @@ static const char *const certain_address[] = {
     "no mailbox here by that name",
     "no mailbox by that name",
     "unrouteable address",
+    "ディレクトリ*見つかりません",
+    "domino*見つかりません",
     NULL,
 };
 

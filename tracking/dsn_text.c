@@ -657,12 +657,10 @@ static void explain(const struct text_reader *text,
 {
     struct buffer reason = { 0 };
     const struct mention *own = own_mention(text, recipient);
-    if (own != NULL) {
+    recipient->step = step_told(text_of(recipient->diagnostic));
+    if (own != NULL && recipient->step == BOUNCE_STEP_UNTOLD) {
         append_own_lines(text, own, recipient, false, &reason);
-        recipient->step = step_told(text_of(recipient->diagnostic));
-        if (recipient->step == BOUNCE_STEP_UNTOLD) {
-            recipient->step = step_told(buffer_text(&reason));
-        }
+        recipient->step = step_told(buffer_text(&reason));
     }
     if (recipient->step == BOUNCE_STEP_UNTOLD) {
         recipient->step = step;
