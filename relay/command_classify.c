@@ -64,6 +64,7 @@ static json_t *dsn_json(const struct dsn *dsn)
         json_array_append_new(recipients, recipient_json(&dsn->recipients[i]));
     }
     json_object_set_new(json, "recipients", recipients);
+    add_text(json, "from", dsn->from);
     add_text(json, "reporting_host", dsn->reporting_host);
     add_text(json, "envelope_id", dsn->envelope_id);
     add_returned(json, &dsn->returned);

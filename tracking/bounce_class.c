@@ -8,13 +8,14 @@
 #include "tracking/phrase.h"
 
 static bool decide_by_text(const struct phrase_text *folded,
-                           struct bounce_verdict *verdict)
+                           struct bounce_verdict *verdict, bool *out_is_certain)
 {
     for (size_t i = 0; i < bounce_class_pattern_count; i++) {
         const struct bounce_patterns *group = &bounce_class_patterns[i];
         verdict->rule = phrase_find(folded, group->patterns);
         if (verdict->rule != NULL) {
             verdict->class = group->class;
+            *out_is_certain = group->is_certain;
             return true;
         }
     }
@@ -173,29 +174,40 @@ static bool is_temporary(const struct bounce_verdict *verdict)
     return verdict->status[0] == '4';
 }
 
-/* Whether the codes speak against "there is no such mailbox": a policy
- * (5.7.x), or an answer to the message instead of to the address. Some
+static bool is_generic(const char *status)
+{
+    return status[0] == '\0' || strcmp(status + 1, ".0.0") == 0;
+}
+
+/* Whether "there is no such mailbox" is not to be believed: the codes speak of
+ * a policy (5.7.x), or it answers the message instead of the address. Some
  * providers say "User unknown" after the final dot when they mean "the
- * recipient filters you". */
+ * recipient filters you". A phrase without any code or status could be about
+ * anything, unless it is certain. */
 static bool is_doubtful(const struct bounce_verdict *verdict,
                         enum bounce_step step)
 {
     const char *status = verdict->status;
-    if (strncmp(status, "5.1.", 4) == 0) {
+    if (strncmp(status, "5.1.", 4) == 0 ||
+        verdict->class == BOUNCE_INVALID_DOMAIN) {
+        return false;
+    }
+    if (step == BOUNCE_STEP_RCPT) {
         return false;
     }
     bool is_policy = strncmp(status, "5.7.", 4) == 0;
-    bool is_bare = verdict->code == 0 && status[0] == '\0';
-    return is_bare || step == BOUNCE_STEP_DATA ||
-           (is_policy && step != BOUNCE_STEP_RCPT);
+    bool is_bare = verdict->code == 0 && is_generic(status);
+    bool is_untold = step == BOUNCE_STEP_UNTOLD && is_generic(status);
+    return step == BOUNCE_STEP_DATA || is_policy || is_bare || is_untold;
 }
 
 static void judge_severity(struct bounce_verdict *verdict,
-                           enum bounce_step step)
+                           enum bounce_step step, bool is_certain)
 {
     bool is_missing = verdict->class == BOUNCE_INVALID_ADDRESS ||
                       verdict->class == BOUNCE_INVALID_DOMAIN;
-    if (is_missing && !is_temporary(verdict) && !is_doubtful(verdict, step)) {
+    if (is_missing && !is_temporary(verdict) &&
+        (is_certain || !is_doubtful(verdict, step))) {
         verdict->severity = BOUNCE_HARD;
         verdict->suppresses = true;
         return;
@@ -224,11 +236,12 @@ void bounce_class_decide(const struct bounce_reply *reply,
                                                         : PHRASE_TEXT_MAX);
     read_codes(reply, text, out_verdict);
     phrase_fold(text, &folded);
-    if (!decide_by_text(&folded, out_verdict) &&
+    bool is_certain = false;
+    if (!decide_by_text(&folded, out_verdict, &is_certain) &&
         !decide_by_status(out_verdict)) {
         decide_by_code(out_verdict);
     }
-    judge_severity(out_verdict, reply->step);
+    judge_severity(out_verdict, reply->step, is_certain);
 }
 
 /* -- names -- */
@@ -272,9 +285,9 @@ const char *bounce_severity_name(enum bounce_severity severity)
 const char *bounce_step_name(enum bounce_step step)
 {
     static const char *const names[] = {
-        [BOUNCE_STEP_UNKNOWN] = "",  [BOUNCE_STEP_CONNECT] = "connect",
-        [BOUNCE_STEP_MAIL] = "MAIL", [BOUNCE_STEP_RCPT] = "RCPT",
-        [BOUNCE_STEP_DATA] = "DATA",
+        [BOUNCE_STEP_UNKNOWN] = "",        [BOUNCE_STEP_UNTOLD] = "",
+        [BOUNCE_STEP_CONNECT] = "connect", [BOUNCE_STEP_MAIL] = "MAIL",
+        [BOUNCE_STEP_RCPT] = "RCPT",       [BOUNCE_STEP_DATA] = "DATA",
     };
     return names[step];
 }

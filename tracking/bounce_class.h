@@ -47,6 +47,9 @@ enum bounce_severity {
 /* What the refused command was, as far as it is known. */
 enum bounce_step {
     BOUNCE_STEP_UNKNOWN,
+    /* A report speaks, and does not tell. Then a refusal without a status may
+     * be about the message; it does not suppress. */
+    BOUNCE_STEP_UNTOLD,
     BOUNCE_STEP_CONNECT, /* greeting, EHLO, STARTTLS, AUTH */
     BOUNCE_STEP_MAIL,
     BOUNCE_STEP_RCPT,

@@ -92,6 +92,16 @@ static struct text decoded_address(struct arena *arena, const char *written)
     return copy;
 }
 
+/* A recipient that is no mail address (another type, RFC 3464, 2.3.2, or a bare
+ * name), without brackets. */
+static struct text read_name(const char *value)
+{
+    struct text name = text_trim(text_of(without_type(value)));
+    bool is_bracketed = name.length > 2 && name.data[0] == '<' &&
+                        name.data[name.length - 1] == '>';
+    return is_bracketed ? text_slice(name, 1, name.length - 1) : name;
+}
+
 /* The address in a field's value; empty if it has none. */
 static struct text read_address(struct arena *arena, const char *value)
 {
@@ -135,6 +145,16 @@ static const char *read_status(struct arena *arena, const char *written)
     return arena_copy_text(arena, (struct text){ written, length });
 }
 
+/* Some say it as a comment only: "5.0.0 (over quota)". */
+static struct text read_diagnostic(const struct group *group)
+{
+    if (group->diagnostic[0] != '\0') {
+        return text_of(without_type(group->diagnostic));
+    }
+    struct text status = text_of(group->status);
+    return text_slice(status, text_find_byte(status, '('), status.length);
+}
+
 static void end_group(struct dsn_reader *reader, struct group *group)
 {
     struct arena *arena = reader->arena;
@@ -144,6 +164,9 @@ static void end_group(struct dsn_reader *reader, struct group *group)
     if (final.length == 0) {
         final = original.length > 0 ? original : actual;
     }
+    if (final.length == 0) {
+        final = read_name(group->final);
+    }
     bool is_empty = final.length == 0;
     struct dsn_recipient *recipient =
         is_empty ? NULL : dsn_recipient_add(reader, final);
@@ -151,8 +174,7 @@ static void end_group(struct dsn_reader *reader, struct group *group)
         recipient->action = read_action(group);
         recipient->status = read_status(arena, group->status);
         recipient->diagnostic = arena_copy_text(
-            arena, text_slice(text_of(without_type(group->diagnostic)), 0,
-                              DSN_DIAGNOSTIC_MAX));
+            arena, text_slice(read_diagnostic(group), 0, DSN_DIAGNOSTIC_MAX));
         recipient->remote_host =
             arena_copy_string(arena, without_type(group->remote_host));
         if (original.length > 0 && !text_equal_ignoring_case(original, final)) {

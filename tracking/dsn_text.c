@@ -186,22 +186,37 @@ static const char *const naming_words[] = {
 
 /* What says that the address is there to be written to, or is the sender. */
 static const char *const other_words[] = {
-    "contact",       "further assistance",
-    "send mail to",  "postmaster",
-    "helpdesk",      "help desk",
-    "support",       "questions",
-    "administrator", "report this",
-    "message id",    "messageid",
-    "reply to",      "return path",
-    "envelope from", "mail from",
-    "sender",        "mailto",
-    "unsubscribe",   "abuse@",
-    "queue id",      "reference",
-    "identifier",    "original sender",
-    "originator",    "received",
-    "helo",          "message was",
-    "dkim",          "list id",
-    "x mailer",      NULL,
+    "contact",
+    "further assistance",
+    "send mail to",
+    "postmaster",
+    "helpdesk",
+    "help desk",
+    "support",
+    "questions",
+    "administrator",
+    "report this",
+    "message id",
+    "messageid",
+    "reply to",
+    "return path",
+    "envelope from",
+    "mail from",
+    "sender",
+    "mailto",
+    "unsubscribe",
+    "abuse@",
+    "queue id",
+    "reference",
+    "identifier",
+    "original sender",
+    "originator",
+    "received",
+    "helo",
+    "dkim",
+    "list id",
+    "x mailer",
+    NULL,
 };
 
 static bool says(struct text text, const char *const *phrases)
@@ -428,7 +443,7 @@ static enum bounce_step step_told(struct text reason)
             return told[i].step;
         }
     }
-    return BOUNCE_STEP_UNKNOWN;
+    return BOUNCE_STEP_UNTOLD;
 }
 
 /* ">>> RCPT TO:<a@b>", "Sent <<< RCPT TO:<a@b>" */
@@ -458,7 +473,7 @@ static bool is_command_line(struct text line, struct text *out_command)
 /* The last command of a transcript. */
 static enum bounce_step step_of_transcript(const struct text_reader *text)
 {
-    enum bounce_step step = BOUNCE_STEP_UNKNOWN;
+    enum bounce_step step = BOUNCE_STEP_UNTOLD;
     for (size_t i = 0; i < text->line_count; i++) {
         struct text command;
         if (is_command_line(text->lines[i], &command)) {
@@ -583,7 +598,7 @@ static bool decide(struct dsn_recipient *recipient, struct arena *arena,
     if (reason.length == 0) {
         return false;
     }
-    if (recipient->step == BOUNCE_STEP_UNKNOWN) {
+    if (recipient->step == BOUNCE_STEP_UNTOLD) {
         recipient->step = step_told(reason);
     }
     struct bounce_reply reply = {
@@ -642,14 +657,12 @@ static void explain(const struct text_reader *text,
 {
     struct buffer reason = { 0 };
     const struct mention *own = own_mention(text, recipient);
-    if (own != NULL) {
+    recipient->step = step_told(text_of(recipient->diagnostic));
+    if (own != NULL && recipient->step == BOUNCE_STEP_UNTOLD) {
         append_own_lines(text, own, recipient, false, &reason);
-        recipient->step = step_told(text_of(recipient->diagnostic));
-        if (recipient->step == BOUNCE_STEP_UNKNOWN) {
-            recipient->step = step_told(buffer_text(&reason));
-        }
+        recipient->step = step_told(buffer_text(&reason));
     }
-    if (recipient->step == BOUNCE_STEP_UNKNOWN) {
+    if (recipient->step == BOUNCE_STEP_UNTOLD) {
         recipient->step = step;
     }
     bool is_decided =

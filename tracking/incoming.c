@@ -170,7 +170,10 @@ static void append_notification(struct text message,
                                                       : INCOMING_TEXT_MAX);
     decode_transfer(body, part->encoding, &bytes);
     append_as_utf8(buffer_text(&bytes), part->charset, &characters);
-    if (strcmp(part->type, "text/html") == 0) {
+    bool is_html =
+        strcmp(part->type, "text/html") == 0 &&
+        text_find_byte(buffer_text(&characters), '<') < characters.length;
+    if (is_html) {
         html_to_text(buffer_text(&characters), text);
     } else {
         buffer_append_text(text, buffer_text(&characters));
