@@ -70,6 +70,7 @@ static void collect_commands(struct command_list *list,
     add_commands(list, account_commands, account_command_count);
     add_commands(list, domain_commands, domain_command_count);
     add_commands(list, set_commands, set_command_count);
+    add_commands(list, limit_commands, limit_command_count);
     add_commands(list, group_commands, group_command_count);
     add_commands(list, suppression_commands, suppression_command_count);
     add_commands(list, tracking_commands, tracking_command_count);

@@ -32,6 +32,8 @@ extern const struct command tracking_commands[];
 extern const size_t tracking_command_count;
 extern const struct command set_commands[];
 extern const size_t set_command_count;
+extern const struct command limit_commands[];
+extern const size_t limit_command_count;
 extern const struct command migrate_commands[];
 extern const size_t migrate_command_count;
 extern const struct command config_commands[];
@@ -118,6 +120,10 @@ const char *command_read_policy(const char *key, const char *written,
 /* The keys and what they may be, for the help of a command. */
 void command_print_account_settings(void);
 void command_print_group_settings(void);
+
+/* An account got a limit: count what it had accepted before (command_limits.c).
+ * False: why not was said. */
+bool command_begin_usage(struct command_call *call, const char *account_id);
 
 int command_message_diff(struct command_call *call); /* command_diff.c */
 

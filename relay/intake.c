@@ -62,6 +62,8 @@ struct candidate {
     struct smtp_transaction *transaction;
     struct sender_domain_check *check;
     struct admission_check *admission_check;
+    struct admission admission; /* while the limits are asked for */
+    struct quota_take *quota_take;
     int64_t message_id;
     struct compose_facts composed;
     struct text transcript;
@@ -98,6 +100,28 @@ static const struct directory_account *account_of(
                : directory_account_by_id(intake->directory, client->account_id);
 }
 
+/* The credential of a session with AUTH, if it is still there. */
+static const struct directory_credential *credential_of(
+    const struct intake_client *client)
+{
+    return client->facts->auth_user == NULL
+               ? NULL
+               : directory_credential(client->intake->directory,
+                                      client->facts->auth_user);
+}
+
+static struct quota_subject subject_of(const struct intake_client *client,
+                                       const struct directory_account *account)
+{
+    const struct directory_credential *credential = credential_of(client);
+    return (struct quota_subject){
+        .account = account,
+        .credential = credential != NULL && credential->account == account
+                          ? credential
+                          : NULL,
+    };
+}
+
 /* -- sessions -- */
 
 static void *on_session(void *owner, struct smtp_server_session *session,
@@ -125,6 +149,7 @@ static void on_session_end(void *owner)
     if (client->candidate != NULL) {
         sender_domain_check_cancel(&client->candidate->check);
         admission_cancel(&client->candidate->admission_check);
+        quota_take_cancel(&client->candidate->quota_take);
     }
     if (client->submission != NULL) {
         struct submission *submission = client->submission;
@@ -176,8 +201,10 @@ static void on_mail(void *owner, const struct smtp_transaction *transaction,
         smtp_reply_set(out_reply, 451, "4.3.0",
                        "Mail cannot be stored just now: try again later");
     } else if (account != NULL) {
+        struct quota_subject subject = subject_of(client, account);
         policy_check_sender(client->intake->directory, account,
                             transaction->sender_domain, out_reply);
+        quota_look(client->intake->quota, &subject);
     }
 }
 
@@ -190,12 +217,11 @@ static void on_recipient(void *owner,
     const struct directory_account *account = account_of(client);
     (void)recipient;
     policy_check_relaying(account, &client->facts->peer, out_reply);
-    if (out_reply->code == 0) {
-        quota_check(client->intake->quota, account,
+    if (out_reply->code == 0 &&
+        !account->accepts_refused) { /* else mark_recipients records it */
+        struct quota_subject subject = subject_of(client, account);
+        quota_check(client->intake->quota, &subject,
                     transaction->recipient_count + 1, out_reply);
-        if (account->accepts_refused) {
-            out_reply->code = 0; /* mark_recipients records it */
-        }
     }
 }
 
@@ -296,7 +322,7 @@ static void decide_policy(const struct candidate *candidate,
 
 static struct held_message *make_message(
     const struct candidate *candidate, const struct directory_account *account,
-    int64_t group_id)
+    int64_t group_id, int64_t accepted_at)
 {
     const struct intake_client *client = candidate->client;
     const struct smtp_transaction *transaction = candidate->transaction;
@@ -306,7 +332,7 @@ static struct held_message *make_message(
     decide_policy(candidate, account, group_id, message);
     message->account_id = client->account_id;
     message->message_id = candidate->message_id;
-    message->accepted_at = clock_now();
+    message->accepted_at = accepted_at;
     message->expires_at =
         (control->send_at > message->accepted_at ? control->send_at
                                                  : message->accepted_at) +
@@ -338,18 +364,17 @@ static struct held_message *make_message(
 /* Recipients that are not tracked, and those that are taken, but not sent to:
  * suppressed ones beside others, and those that the account may not have, but
  * wants no refusal for. */
-static void mark_recipients(const struct intake *intake,
-                            const struct directory_account *account,
-                            const struct admission *admission,
+static void mark_recipients(const struct admission *admission,
+                            const struct quota_taken *taken,
                             struct held_message *message)
 {
-    size_t count = 0;
+    bool has_all = taken->over.code == 0 || taken->mode == USAGE_FORCED;
+    int32_t count = 0;
     size_t i = 0;
     for (struct list_link *link = message->deliveries.first; link != NULL;
          link = link->next, i++) {
         struct delivery *delivery =
             LIST_ITEM(link, struct delivery, of_message);
-        struct smtp_reply reply = { 0 };
         delivery->is_untracked =
             admission->untracked != NULL && admission->untracked[i];
         if (admission->refusals != NULL && admission->refusals[i] != NULL) {
@@ -358,13 +383,12 @@ static void mark_recipients(const struct intake *intake,
             delivery->is_suppressed = true;
             continue;
         }
-        quota_check(intake->quota, account, count + 1, &reply);
-        if (reply.code == 0 || !account->accepts_refused) {
+        if (has_all || count < taken->claim.recipients) {
             count++;
             continue;
         }
         struct buffer text = { 0 };
-        smtp_reply_print(&reply, &text);
+        smtp_reply_print(&taken->over, &text);
         delivery->refusal = arena_copy_text(message->arena, buffer_text(&text));
         buffer_free(&text);
     }
@@ -580,14 +604,18 @@ static void on_stored(void *owner, enum database_result result,
     list_remove(&submission->link);
     note_key(submission, true);
     if (result == DATABASE_DONE) {
-        quota_count(intake->quota, message->account_id,
-                    message->deliveries.count);
+        quota_stored(intake->quota, message->account_id,
+                     &submission->row_values.usage);
         drop_refused(message);
         metric_add(&relay_metrics[METRIC_ACCEPTED], 1);
         metric_add(&relay_metrics[METRIC_ACCEPTED_BYTES], message->size_bytes);
         scheduler_note_fresh(intake->options.scheduler,
                              clock_monotonic() - submission->given_monotonic);
-    } else if (result == DATABASE_FAILED && !is_key_conflict) {
+    } else {
+        quota_give_back(intake->quota, message->account_id,
+                        &submission->row_values.usage);
+    }
+    if (result == DATABASE_FAILED && !is_key_conflict) {
         log_error(NULL, "a message could not be stored",
                   "message=%" PRId64 " reason=\"%s\"", message->message_id,
                   log_quote(text_of(error != NULL ? error->text : "")));
@@ -613,17 +641,44 @@ static bool can_lease(const struct candidate *candidate)
                               transaction->data.length);
 }
 
+/* What it is counted as, and by which limit it is recorded. */
+static void fill_usage(struct submission *submission,
+                       const struct quota_taken *taken)
+{
+    struct new_message *row = &submission->row_values;
+    struct arena *arena = submission->message->arena;
+    struct buffer detail = { 0 };
+    row->usage = taken->claim;
+    if (taken->claim.recipients > 0) {
+        row->usage.user_name = arena_copy_string(arena, taken->claim.user_name);
+    }
+    if (taken->over.code == 0 || taken->mode != USAGE_FORCED) {
+        return;
+    }
+    buffer_append_string(&detail, "{\"over_limit\":");
+    json_append_string(&detail, text_of(taken->over.text));
+    buffer_append_byte(&detail, '}');
+    row->accepted_detail = arena_copy_text(arena, buffer_text(&detail));
+    buffer_free(&detail);
+    metric_add(&relay_metrics[METRIC_OVER_LIMIT], 1);
+    log_info(smtp_server_session_log(submission->client->session),
+             "message over a limit", "message=%" PRId64 " reason=\"%s\"",
+             row->message_id, log_quote(text_of(taken->over.text)));
+}
+
 static void store(struct candidate *candidate,
                   const struct directory_account *account,
-                  const struct admission *admission)
+                  const struct quota_taken *taken)
 {
+    const struct admission *admission = &candidate->admission;
     struct intake_client *client = candidate->client;
     struct intake *intake = client->intake;
     struct smtp_transaction *transaction = candidate->transaction;
     struct submission *submission = memory_alloc(sizeof(*submission));
-    struct held_message *message =
-        make_message(candidate, account, admission->group_id);
-    mark_recipients(intake, account, admission, message);
+    struct held_message *message = make_message(
+        candidate, account, admission->group_id,
+        taken->claim.recipients > 0 ? taken->claim.counted_at : clock_now());
+    mark_recipients(admission, taken, message);
     submission->intake = intake;
     submission->client = client;
     submission->message = message;
@@ -636,6 +691,7 @@ static void store(struct candidate *candidate,
     budget_move(&transaction->share, &message->share);
     message->size_bytes = (int64_t)message->data.length;
     fill_row(submission, candidate);
+    fill_usage(submission, taken);
     submission->given_monotonic = clock_monotonic();
     client->submission = submission;
     list_append(&intake->submissions, &submission->link);
@@ -677,6 +733,76 @@ static void refuse_suppressed(struct candidate *candidate,
            "suppression", &reply);
 }
 
+/* -- limits -- */
+
+static void refuse_over_limit(struct candidate *candidate,
+                              const struct smtp_reply *reply)
+{
+    struct intake_client *client = candidate->client;
+    struct buffer text = { 0 };
+    smtp_reply_print(reply, &text);
+    log_info(smtp_server_session_log(client->session), "message over a limit",
+             "recipients=%zu reply=\"%s\"",
+             candidate->transaction->recipient_count,
+             log_quote(buffer_text(&text)));
+    buffer_free(&text);
+    smtp_server_finish(client->session, reply);
+}
+
+/* What may have happened while the limits were asked for. */
+static void check_again(const struct candidate *candidate,
+                        const struct directory_account *account,
+                        const struct quota_taken *taken,
+                        struct smtp_reply *out_reply)
+{
+    policy_check_relaying(account, &candidate->client->facts->peer, out_reply);
+    if (out_reply->code == 0 && taken->result != DATABASE_DONE) {
+        smtp_reply_set(out_reply, 451, "4.3.0",
+                       "Mail cannot be stored just now: try again later");
+    } else if (out_reply->code == 0 && is_key_in_flight(candidate)) {
+        refuse_for_now(out_reply);
+    }
+}
+
+static void on_quota(void *owner, const struct quota_taken *taken)
+{
+    struct candidate *candidate = owner;
+    struct intake_client *client = candidate->client;
+    const struct directory_account *account = account_of(client);
+    struct smtp_reply reply = { 0 };
+    client->candidate = NULL;
+    candidate->quota_take = NULL;
+    check_again(candidate, account, taken, &reply);
+    if (reply.code != 0) {
+        quota_give_back(client->intake->quota, client->account_id,
+                        &taken->claim);
+        smtp_server_finish(client->session, &reply);
+    } else if (taken->over.code != 0 && taken->mode == USAGE_WHOLE) {
+        refuse_over_limit(candidate, &taken->over);
+    } else {
+        store(candidate, account, taken);
+    }
+}
+
+static void ask_quota(struct candidate *candidate,
+                      const struct directory_account *account)
+{
+    struct intake_client *client = candidate->client;
+    struct quota *quota = client->intake->quota;
+    struct quota_subject subject = subject_of(client, account);
+    struct arena *arena = candidate->transaction->arena;
+    size_t count = candidate->transaction->recipient_count -
+                   candidate->admission.refusal_count;
+    struct quota_taken taken = { .result = DATABASE_DONE };
+    if (quota_take_at_once(quota, &subject, count, arena, &taken.claim)) {
+        store(candidate, account, &taken);
+        return;
+    }
+    client->candidate = candidate;
+    candidate->quota_take =
+        quota_take(quota, &subject, count, arena, on_quota, candidate);
+}
+
 static void on_admission(void *owner, const struct admission *admission)
 {
     struct candidate *candidate = owner;
@@ -702,7 +828,8 @@ static void on_admission(void *owner, const struct admission *admission)
                !account->accepts_refused) {
         refuse_suppressed(candidate, admission);
     } else {
-        store(candidate, account, admission);
+        candidate->admission = *admission;
+        ask_quota(candidate, account);
     }
 }
 
@@ -717,11 +844,7 @@ static const char *choose_group(const struct candidate *candidate)
     if (composed->subject_group != NULL) {
         return composed->subject_group;
     }
-    const struct directory_credential *credential =
-        client->facts->auth_user == NULL
-            ? NULL
-            : directory_credential(client->intake->directory,
-                                   client->facts->auth_user);
+    const struct directory_credential *credential = credential_of(client);
     return credential != NULL && credential->group_name[0] != '\0'
                ? credential->group_name
                : NULL;
@@ -905,7 +1028,8 @@ struct intake *intake_create(const struct intake_options *options)
         authenticator_create(options->loop, options->helper);
     intake->sender_domains =
         sender_domains_create(options->loop, options->resolver);
-    intake->quota = quota_create();
+    intake->quota =
+        quota_create(options->loop, options->database, options->lease);
     intake->keys = map_create();
     return intake;
 }
@@ -933,5 +1057,5 @@ void intake_set_directory(struct intake *intake,
                           const struct directory *directory)
 {
     intake->directory = directory;
-    quota_reset(intake->quota);
+    quota_tidy(intake->quota);
 }

@@ -10,6 +10,10 @@ struct metric relay_metrics[RELAY_METRIC_COUNT] = {
     [METRIC_REJECTED] = { "baton_messages_rejected_total",
                           "Messages refused at the end of data", METRIC_COUNTER,
                           "", 0 },
+    [METRIC_OVER_LIMIT] = { "baton_messages_over_limit_total",
+                            "Messages accepted over a limit of their account "
+                            "(overage = record)",
+                            METRIC_COUNTER, "", 0 },
     [METRIC_ATTEMPTS_DELIVERED] = { "baton_attempts_total",
                                     "Tries of deliveries by their outcome",
                                     METRIC_COUNTER, "outcome=\"delivered\"",

@@ -12,6 +12,7 @@
 
 #include "core/network.h"
 #include "sql/database.h"
+#include "sql/limits.h"
 
 #define DIRECTORY_SECRET_BYTES 32
 
@@ -32,6 +33,13 @@ enum directory_unverified {
     UNVERIFIED_REFUSE,
 };
 
+/* What becomes of a message over a limit. */
+enum overage {
+    OVERAGE_REFUSE, /* 452; with accepts_refused: taken, but not sent */
+    OVERAGE_ALLOW, /* nothing */
+    OVERAGE_RECORD, /* it is sent; its event, the log and a counter say so */
+};
+
 struct directory_account {
     int64_t account_id;
     const char *name;
@@ -49,11 +57,8 @@ struct directory_account {
     bool notices_to_author; /* off */
     bool accepts_refused; /* off: on_refusal = refuse */
     enum directory_unverified unverified; /* sign */
-    int64_t recipients_per_day; /* 0: no limit */
-    /* Recipients stored on the day the directory was read (days since 1970,
-     * UTC); counted only where there is a limit. */
-    int64_t recipients_today;
-    int64_t usage_day;
+    enum overage overage;
+    struct limits limits;
 };
 
 struct directory_credential {
@@ -62,6 +67,7 @@ struct directory_credential {
     bool is_generated; /* secret: SHA-256 in hexadecimal; else crypt(5) */
     const char *secret;
     const char *group_name; /* of messages that name none; "" */
+    struct limits limits;
 };
 
 /* A key that signs a domain's mail. */
@@ -176,6 +182,7 @@ struct account_setting {
     const char *initial;
     const char *description;
     bool (*check_value)(const char *value);
+    /* NULL: a limit (limit_name_find). */
     void (*apply)(struct directory_account *account, const char *value);
 };
 extern const struct account_setting account_settings[];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A message is stored by five statements of one batch: idempotency key,
- * message, body (in chunks), delivery with queue, event. When they are sent
+ * A message is stored by six statements of one batch: idempotency key, message,
+ * body (in chunks), delivery with queue, event, and usage where there are
+ * limits. When they are sent
  * again, a delivery that is there already gets no queue row: what is finished
  * is not queued anew. A withdrawal leaves delivery rows behind as a mark, on
  * which a transaction that comes to its end only later breaks.
@@ -212,9 +213,27 @@ static bool append_accepted(struct parameters *p, const void *values,
     column_int64(p, m->message_id);
     column_int64_or_null(p, 0);
     column_text(p, NULL);
-    column_json(p, "{}");
+    column_json(p, m->accepted_detail != NULL ? m->accepted_detail : "{}");
     append_counts(p, m, count_accepted(m));
     row_end(p);
+    return true;
+}
+
+/* A row for each period that is counted. */
+static bool append_usage(struct parameters *p, const void *values,
+                         size_t position)
+{
+    const struct new_message *m = values;
+    struct usage_key key;
+    if (usage_claim_key(&m->usage, position, &key)) {
+        column_int64(p, m->account_id);
+        column_int64(p, m->message_id);
+        usage_append_key(p, &m->usage, &key);
+        column_int16(p, is_large(m) ? LANE_LARGE_MESSAGES : LANE_MESSAGES);
+        column_int32(p, m->usage.recipients);
+        row_end(p);
+        return false;
+    }
     return true;
 }
 
@@ -230,6 +249,7 @@ static const struct batch_statement message_statements[] = {
       false },
     { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_refused,
       false },
+    { STATEMENT_USAGE_COUNT, STATEMENT_USAGE_COUNT_AGAIN, append_usage, false },
 };
 
 /* -- withdrawing -- */
@@ -249,6 +269,9 @@ struct withdrawal {
     char *idempotency_key; /* or NULL */
     int64_t *delivery_ids;
     size_t delivery_count;
+    struct usage_claim usage; /* the user name is a copy of our own */
+    char *usage_user_name;
+    int64_t counted_delivery_id; /* one of those that count in usage */
     batch_done_fn *on_undone; /* or NULL */
     void *owner;
 };
@@ -258,6 +281,7 @@ static void free_withdrawal(struct batch_row *row)
     struct withdrawal *withdrawal = (struct withdrawal *)(void *)row;
     memory_free(withdrawal->idempotency_key);
     memory_free(withdrawal->delivery_ids);
+    memory_free(withdrawal->usage_user_name);
     memory_free(withdrawal);
 }
 
@@ -309,11 +333,30 @@ static bool append_withdrawn_key(struct parameters *p, const void *values,
     return true;
 }
 
+static bool append_withdrawn_usage(struct parameters *p, const void *values,
+                                   size_t position)
+{
+    const struct withdrawal *w = values;
+    struct usage_key key;
+    if (usage_claim_key(&w->usage, position, &key)) {
+        column_int64(p, w->account_id);
+        column_int64(p, w->counted_delivery_id);
+        usage_append_key(p, &w->usage, &key);
+        column_int16(p, LANE_MESSAGES); /* of the connection it goes on */
+        column_int32(p, w->usage.recipients);
+        row_end(p);
+        return false;
+    }
+    return true;
+}
+
 static const struct batch_statement withdrawal_statements[] = {
     { STATEMENT_IDEMPOTENCY_WITHDRAW, STATEMENT_IDEMPOTENCY_WITHDRAW,
       append_withdrawn_key, false },
     { STATEMENT_DELIVERY_WITHDRAW, STATEMENT_DELIVERY_WITHDRAW,
       append_withdrawal, false },
+    { STATEMENT_USAGE_WITHDRAW, STATEMENT_USAGE_WITHDRAW,
+      append_withdrawn_usage, false },
     { STATEMENT_QUEUE_WITHDRAW, STATEMENT_QUEUE_WITHDRAW, append_withdrawn_id,
       false },
 };
@@ -333,6 +376,23 @@ static void on_withdrawal_stored(void *owner, enum database_result result,
         withdrawal->on_undone(withdrawal->owner, result, error);
     }
     free_withdrawal(&withdrawal->row);
+}
+
+static void keep_usage(struct withdrawal *withdrawal,
+                       const struct new_message *message)
+{
+    if (message->usage.recipients == 0) {
+        return;
+    }
+    withdrawal->usage_user_name = memory_copy_string(message->usage.user_name);
+    withdrawal->usage = message->usage;
+    withdrawal->usage.user_name = withdrawal->usage_user_name;
+    for (size_t i = message->delivery_count; i-- > 0;) {
+        if (message->deliveries[i].refusal == NULL) {
+            withdrawal->counted_delivery_id =
+                message->deliveries[i].delivery_id;
+        }
+    }
 }
 
 static void undo_message(struct database *database, const void *values,
@@ -359,6 +419,7 @@ static void undo_message(struct database *database, const void *values,
     for (size_t i = 0; i < message->delivery_count; i++) {
         withdrawal->delivery_ids[i] = message->deliveries[i].delivery_id;
     }
+    keep_usage(withdrawal, message);
     withdrawal->on_undone = on_undone;
     withdrawal->owner = owner;
     batch_add(database->batches[BATCH_WITHDRAWALS], &withdrawal->row,

@@ -11,6 +11,7 @@
 #include "sql/batch.h"
 #include "sql/database.h"
 #include "sql/query.h"
+#include "sql/usage.h"
 
 #define BODY_CHUNK_BYTES (256 * 1024)
 
@@ -75,10 +76,13 @@ struct new_message {
      * none. One that is stored nevertheless gives DATABASE_FAILED. */
     const char *idempotency_key;
     struct text content_digest; /* what tells the same message from another */
+    /* Of an account with limits: what it is counted as. */
+    struct usage_claim usage;
+    const char *accepted_detail; /* of the event `accepted`, JSON; NULL: {} */
 };
 
-/* Store message, body, deliveries, queue rows and the event `accepted` in one
- * transaction. Text that is not UTF-8 is stored with the bytes replaced.
+/* Store message, body, deliveries, queue rows, usage and the event `accepted`
+ * in one transaction. Text that is not UTF-8 is stored with the bytes replaced.
  * Withdrawing after the commit deletes the queue rows, marks the deliveries
  * `withdrawn`, takes back what they counted for and gives the key free. */
 void message_store(struct database *database, struct batch_row *row,

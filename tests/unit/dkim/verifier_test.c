@@ -418,8 +418,9 @@ static void what_we_sign_is_right(void **state)
             struct buffer field = { 0 };
             buffer_printf(&message, "%sX-Long: a\r\n\tb\r\n  c\r\n%s", FIELDS,
                           bodies[i]);
-            struct text piece = buffer_text(&message);
-            dkim_message_read(&piece, 1, &signed_message);
+            struct dkim_reader *reader = dkim_reader_create();
+            dkim_reader_add(reader, buffer_text(&message));
+            dkim_reader_end(&reader, &signed_message);
             dkim_sign(&signed_message, &identity, NOW, &field);
             verify(message.data, field.data, record.data, &verdict);
             assert_int_equal(verdict.result, DKIM_PASS);
