@@ -99,6 +99,23 @@ static void set_on_refusal(struct directory_account *account, const char *value)
     account->accepts_refused = strcmp(value, "accept") == 0;
 }
 
+static void set_suppress_hard_bounces(struct directory_account *account,
+                                      const char *value)
+{
+    account->suppresses_hard_bounces = strcmp(value, "on") == 0;
+}
+
+static bool is_suppression_check(const char *value)
+{
+    return strcmp(value, "data") == 0 || strcmp(value, "rcpt") == 0;
+}
+
+static void set_suppression_check(struct directory_account *account,
+                                  const char *value)
+{
+    account->refuses_at_rcpt = strcmp(value, "rcpt") == 0;
+}
+
 #define RECIPIENTS_PER_DAY_MAX 1000000000
 
 /* 0 for "unlimited", -1 for what is no number. */
@@ -145,6 +162,16 @@ const struct account_setting account_settings[] = {
     { "recipients_per_day", "unlimited, or a number up to 1000000000",
       "unlimited", "more recipients are refused until 00:00 UTC (452 4.3.1)",
       is_limit, set_recipients_per_day },
+    { "suppress_hard_bounces", "on, off", "on",
+      "an address is suppressed when its server says that it is none, or has "
+      "not been used for long",
+      is_switch, set_suppress_hard_bounces },
+    { "suppression_check", "data, rcpt", "data",
+      "where suppressed recipients are refused: when the message is known, "
+      "with "
+      "its group and X-Baton-Bypass-Suppression, or at RCPT already (of the "
+      "whole account, bypassed by nothing)",
+      is_suppression_check, set_suppression_check },
 };
 const size_t account_setting_count = ARRAY_LENGTH(account_settings);
 
@@ -314,13 +341,6 @@ static void add_tracking_host(struct directory *directory,
     }
 }
 
-static void add_suppressed(struct directory *directory,
-                           const struct directory_row *row)
-{
-    (void)directory;
-    row->account->has_suppressions = true;
-}
-
 static void add_untracked(struct directory *directory,
                           const struct directory_row *row)
 {
@@ -450,7 +470,6 @@ static const struct row_kind {
     { "group", true, add_group }, /* a id, b name, c kind */
     { "group_setting", true, add_group_setting }, /* a id, b name, c value */
     { "tracking_host", true, add_tracking_host }, /* a host, b scheme */
-    { "suppressed", true, add_suppressed },
     { "untracked", true, add_untracked },
     { "key", false, add_key }, /* a id, b secret, c current */
     { "server_setting", false, add_server_setting }, /* a name, b value */

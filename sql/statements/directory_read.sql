@@ -48,11 +48,6 @@ FROM (
     SELECT 10, 'tracking_host', account_id, host, scheme, '', created_at::text
     FROM baton.tracking_host
     UNION ALL
-    SELECT 11, 'suppressed', account_id, '', '', '', ''
-    FROM baton.account
-    WHERE EXISTS (SELECT FROM baton.suppression
-                  WHERE suppression.account_id = account.account_id)
-    UNION ALL
     SELECT 11, 'untracked', account_id, '', '', '', ''
     FROM baton.account
     WHERE EXISTS (SELECT FROM baton.untracked

