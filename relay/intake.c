@@ -771,6 +771,29 @@ static const char *const *recipients_of(
     return addresses;
 }
 
+/* The memory that has to be asked; NULL: it knows already that nobody is
+ * suppressed. A group that is made now has no suppressions of its own. */
+static struct suppression_cache *asked_suppressions(
+    const struct candidate *candidate, int64_t group_id)
+{
+    const struct intake_client *client = candidate->client;
+    const struct smtp_transaction *transaction = candidate->transaction;
+    struct suppression_cache *suppressions =
+        client->intake->options.suppressions;
+    const struct suppression *found = NULL;
+    if (candidate->composed.control.bypasses_suppression) {
+        return NULL;
+    }
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        if (suppression_cache_look(suppressions, client->account_id, group_id,
+                                   transaction->recipients[i].address,
+                                   &found) != SUPPRESSION_NONE) {
+            return suppressions;
+        }
+    }
+    return NULL;
+}
+
 static void ask_admission(struct candidate *candidate,
                           const struct directory_account *account)
 {
@@ -789,8 +812,8 @@ static void ask_admission(struct candidate *candidate,
         .account_id = account->account_id,
         .group_id = group != NULL ? group->group_id : 0,
         .new_group = group == NULL ? candidate->group_name : NULL,
-        .checks_suppressions =
-            account->has_suppressions && !control->bypasses_suppression,
+        .suppressions =
+            asked_suppressions(candidate, group != NULL ? group->group_id : 0),
         .checks_objections = account->has_untracked,
         .recipients = recipients_of(transaction),
         .recipient_count = transaction->recipient_count,

@@ -190,6 +190,11 @@ static struct delivery *take_for_wire(struct site *site)
     return NULL;
 }
 
+static bool is_wanted(const struct site *site, struct delivery *delivery)
+{
+    return site->handler->is_wanted(site->owner, delivery);
+}
+
 /* The next delivery of the same message, if it is the next of its account. */
 static struct delivery *take_sibling(struct site *site,
                                      const struct delivery *first)
@@ -321,7 +326,9 @@ static struct site_transaction *begin_transaction(struct site *site,
         if (sibling == NULL) {
             break;
         }
-        add_recipient(transaction, sibling);
+        if (is_wanted(site, sibling)) {
+            add_recipient(transaction, sibling);
+        }
     }
     return transaction;
 }
@@ -377,6 +384,9 @@ static struct smtp_client_transaction *take_work(void *owner,
     }
     struct delivery *first;
     while ((first = take_for_wire(site)) != NULL) {
+        if (!is_wanted(site, first)) {
+            continue;
+        }
         struct error error;
         struct held_copy copy;
         struct arena *arena = arena_create();
@@ -608,7 +618,9 @@ static void on_local_turn(void *owner)
         if (delivery == NULL) {
             break;
         }
-        deliver_locally(site, delivery);
+        if (is_wanted(site, delivery)) {
+            deliver_locally(site, delivery);
+        }
     }
     site_wake(site);
 }
