@@ -277,6 +277,11 @@ static void want_ranges(struct suppression_cache *cache,
 static void on_loaded(void *owner, enum database_result result,
                       const struct text *hashes);
 
+static void on_nothing_to_load(void *owner)
+{
+    on_loaded(owner, DATABASE_DONE, NULL);
+}
+
 static void load(struct suppression_cache *cache)
 {
     struct list_link *link;
@@ -287,6 +292,10 @@ static void load(struct suppression_cache *cache)
             LIST_ITEM(link, struct suppression_check, link);
         list_append(&cache->loading, &check->link);
         want_ranges(cache, check);
+    }
+    if (cache->range_count == 0) { /* the load before brought it along */
+        loop_post(cache->loop, on_nothing_to_load, cache);
+        return;
     }
     metric_add(&relay_metrics[METRIC_SUPPRESSION_LOADS], 1);
     cache->load = suppression_ranges_load(
@@ -351,7 +360,7 @@ static void advance(struct suppression_check *check)
     if (is_missing) {
         check->load_count++;
         list_append(&cache->waiting, &check->link);
-        if (cache->load == NULL && !cache->is_telling) {
+        if (cache->loading.count == 0 && !cache->is_telling) {
             load(cache);
         }
     } else if (check->asked_count > 0) {
@@ -479,6 +488,7 @@ void suppression_cache_free(struct suppression_cache **cache)
 {
     if (*cache != NULL) {
         timer_stop(&(*cache)->poll_timer);
+        loop_cancel_posts((*cache)->loop, *cache);
         query_cancel(&(*cache)->poll);
         query_cancel(&(*cache)->load);
         suppression_segments_free(&(*cache)->segments);

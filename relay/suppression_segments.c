@@ -20,7 +20,7 @@
 #define HASH_BYTES 8
 /* A segment has half as many to so many when it is cut. */
 #define SEGMENT_HASHES 512
-#define SEGMENT_BITS_MAX 30
+#define SEGMENT_BITS_MAX 24
 /* Beside an item's own bytes: its place in a map and what malloc needs. */
 #define ITEM_BYTES 112
 
