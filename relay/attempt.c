@@ -20,6 +20,8 @@
 #include "relay/delivery_report.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
+#include "relay/suppression_cache.h"
+#include "sql/directory.h"
 #include "sql/messages.h"
 #include "sql/results.h"
 
@@ -42,6 +44,7 @@ struct attempt_record {
     struct batch_row row;
     struct delivery_result result;
     bool is_bare; /* stored without what others said */
+    const char *bypassed; /* a suppression; or NULL */
     /* Reports that have to be stored first, one after the other. */
     struct list reports; /* struct held_message, link */
     struct new_message new_report;
@@ -114,6 +117,7 @@ static void make_bare(struct attempt_record *record)
     record->is_bare = true;
     result->reply = result->reply != NULL ? "" : NULL;
     result->event_detail = "{}";
+    result->suppression_evidence = "";
     result->transcript = (struct text){ "", 0 };
 }
 
@@ -201,6 +205,9 @@ static struct attempt_record *create_record(struct attempt_writer *writer,
     record->writer = writer;
     record->arena = arena;
     record->made_monotonic = clock_monotonic();
+    record->bypassed = delivery->bypassed != NULL
+                           ? arena_copy_string(arena, delivery->bypassed)
+                           : NULL;
     record->result = (struct delivery_result){
         .account_id = message->account_id,
         .message_id = message->message_id,
@@ -265,6 +272,14 @@ static void fill_event(struct attempt_record *record, const char *kind,
         result->address != NULL ? result->address : "", "reply_code",
         outcome->reply.code, "enhanced_code", outcome->enhanced, "reply",
         result->reply != NULL ? result->reply : outcome->text);
+    if (detail != NULL && result->bounce_class != NULL) {
+        json_object_set_new(detail, "class", json_string(result->bounce_class));
+        json_object_set_new(detail, "suppresses",
+                            json_boolean(result->suppresses));
+    }
+    if (detail != NULL && record->bypassed != NULL) {
+        json_object_set_new(detail, "bypassed", json_string(record->bypassed));
+    }
     char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
     result->event_kind = kind;
     result->event_id = id_make();
@@ -346,6 +361,44 @@ static void finish(struct attempt_record *record, const char *state,
     fill_event(record, event_kind, outcome);
 }
 
+/* What a host said of this recipient alone, or DNS of its domain: a message
+ * that the server of five recipients did not like suppresses nobody. */
+static bool is_about_address(const struct smtp_outcome *outcome)
+{
+    bool is_reply = outcome->reply.code >= 500;
+    bool is_of_dns = outcome->reply.code == 0 && outcome->scope == SCOPE_SITE;
+    return (is_reply && outcome->scope == SCOPE_RECIPIENT) || is_of_dns;
+}
+
+/* What a final failure says of the address itself. */
+static void note_bounce(struct attempt_record *record,
+                        const struct smtp_outcome *outcome,
+                        const struct directory_account *account)
+{
+    static const struct {
+        const char *enhanced;
+        const char *bounce_class;
+    } classes[] = {
+        { "5.1.1", "invalid-address" }, /* no such mailbox */
+        { "5.1.2", "invalid-domain" }, /* no such system */
+        { "5.1.10", "invalid-domain" }, /* null MX (RFC 7505) */
+    };
+    struct delivery_result *result = &record->result;
+    if (!is_about_address(outcome)) {
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(classes); i++) {
+        if (strcmp(outcome->enhanced, classes[i].enhanced) == 0) {
+            result->bounce_class = classes[i].bounce_class;
+            result->suppresses =
+                account != NULL && account->suppresses_hard_bounces;
+        }
+    }
+    result->suppression_evidence = result->reply;
+    result->inactive_count = (int)relay_settings_now()->inactive_count;
+    result->inactive_milliseconds = relay_settings_now()->inactive_span;
+}
+
 /* "451 4.2.0 Mailbox busy" as it was stored: a reply again, if it was one. */
 static void read_stored_reply(const char *stored, struct smtp_reply *out_reply)
 {
@@ -407,6 +460,7 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
         record->result.next = RESULT_KEPT;
         next = ATTEMPT_NEXT_HOST;
     } else if (outcome->verdict == VERDICT_FAILED) {
+        note_bounce(record, outcome, account);
         finish(record, "failed", "bounced", outcome);
         prepare_reports(record, delivery, REPORT_FAILED, facts, outcome,
                         account);
@@ -452,5 +506,33 @@ void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,
              "message=%" PRId64 " delivery=%" PRId64 " recipient=\"%s\"",
              record->result.message_id, record->result.delivery_id,
              log_quote(text_of(delivery->recipient)));
+    store_next(record);
+}
+
+void attempt_suppress(struct attempt_writer *writer,
+                      const struct delivery *delivery,
+                      const struct suppression *suppression)
+{
+    struct attempt_record *record = create_record(writer, delivery);
+    struct delivery_result *result = &record->result;
+    json_t *detail = json_pack("{s:s, s:s}", "reason", suppression->reason,
+                               "evidence", suppression->evidence);
+    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    result->attempt_number = delivery->attempt_count;
+    result->next = RESULT_FINISHED;
+    result->state = "suppressed";
+    result->reply = suppression_describe(suppression, record->arena);
+    result->event_kind = "suppressed";
+    result->event_id = id_make();
+    result->event_detail =
+        text != NULL ? arena_copy_string(record->arena, text) : "{}";
+    memory_free(text); /* jansson allocates with malloc */
+    json_decref(detail);
+    metric_add(&relay_metrics[METRIC_SUPPRESSED], 1);
+    log_info(NULL, "suppressed",
+             "message=%" PRId64 " delivery=%" PRId64
+             " recipient=\"%s\" reason=%s",
+             result->message_id, result->delivery_id,
+             log_quote(text_of(delivery->recipient)), suppression->reason);
     store_next(record);
 }

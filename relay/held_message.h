@@ -28,6 +28,7 @@ enum delivery_phase {
     DELIVERY_LOADING, /* waits for its message's bytes */
     DELIVERY_ROUTING, /* waits for its destination's hosts */
     DELIVERY_WAITING, /* stands in a site's queue */
+    DELIVERY_CHECKING, /* waits for whether its recipient is suppressed */
     DELIVERY_ON_WIRE, /* part of a running transaction */
 };
 
@@ -100,6 +101,11 @@ struct delivery {
     bool is_suppressed; /* which is why */
     bool is_untracked; /* the recipient objects (P6) */
     const char *last_reply; /* of the last round of tries; or NULL */
+    /* Whether it is suppressed is being asked; or NULL. */
+    struct suppression_check *suppression_check;
+    int64_t cleared_monotonic; /* when it was not; 0: never asked */
+    const char *bypassed; /* what would suppress it, but for its message's
+                             bypass; or NULL */
     unsigned notify;
     int attempt_count; /* rounds begun before this one */
     int hosts_tried; /* in this round */

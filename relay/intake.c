@@ -53,6 +53,10 @@ struct intake_client {
     struct authentication *authentication;
     struct candidate *candidate; /* lawful, its sender's DNS is asked */
     struct submission *submission; /* being stored */
+    /* A recipient who may be suppressed, while that is asked. */
+    struct suppression_check *recipient_check;
+    const struct smtp_transaction *asked_transaction;
+    const char *asked_address;
 };
 
 /* A message that has passed all checks but the one that takes time. Lies in the
@@ -146,6 +150,7 @@ static void on_session_end(void *owner)
 {
     struct intake_client *client = owner;
     authentication_cancel(&client->authentication);
+    suppression_check_cancel(&client->recipient_check);
     if (client->candidate != NULL) {
         sender_domain_check_cancel(&client->candidate->check);
         admission_cancel(&client->candidate->admission_check);
@@ -208,24 +213,7 @@ static void on_mail(void *owner, const struct smtp_transaction *transaction,
     }
 }
 
-static void on_recipient(void *owner,
-                         const struct smtp_transaction *transaction,
-                         const struct smtp_recipient *recipient,
-                         struct smtp_reply *out_reply)
-{
-    const struct intake_client *client = owner;
-    const struct directory_account *account = account_of(client);
-    (void)recipient;
-    policy_check_relaying(account, &client->facts->peer, out_reply);
-    if (out_reply->code == 0 &&
-        !account->accepts_refused) { /* else mark_recipients records it */
-        struct quota_subject subject = subject_of(client, account);
-        quota_check(client->intake->quota, &subject,
-                    transaction->recipient_count + 1, out_reply);
-    }
-}
-
-/* -- refusing a message -- */
+/* -- recording a refusal -- */
 
 static void on_rejection_stored(void *owner, enum database_result result,
                                 const struct error *error)
@@ -239,18 +227,19 @@ static void on_rejection_stored(void *owner, enum database_result result,
     arena_free(&arena);
 }
 
+/* recipient: the only one; or NULL. */
 static void record_rejection(const struct intake_client *client,
-                             const struct smtp_transaction *transaction,
-                             int64_t group_id, const char *kind,
-                             const struct smtp_reply *reply)
+                             const char *sender, const char *recipient,
+                             size_t recipient_count, int64_t group_id,
+                             const char *kind, const struct smtp_reply *reply)
 {
     struct arena *arena = arena_create();
     struct rejection *rejection = arena_alloc(arena, sizeof(*rejection));
     struct buffer text = { 0 };
     smtp_reply_print(reply, &text);
-    json_t *detail = json_pack("{s:s, s:s, s:s, s:i}", "kind", kind, "reply",
-                               text.data, "sender", transaction->sender,
-                               "recipients", (int)transaction->recipient_count);
+    json_t *detail =
+        json_pack("{s:s, s:s, s:s, s:i}", "kind", kind, "reply", text.data,
+                  "sender", sender, "recipients", (int)recipient_count);
     char *json = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
     rejection->arena = arena;
     rejection->event = (struct new_event){
@@ -259,31 +248,114 @@ static void record_rejection(const struct intake_client *client,
         .occurred_at = clock_now(),
         .kind = "rejected",
         .group_id = group_id,
-        .quantity = (int32_t)transaction->recipient_count,
+        .quantity = (int32_t)recipient_count,
         .recipient =
-            transaction->recipient_count == 1
-                ? arena_copy_string(arena, transaction->recipients[0].address)
-                : NULL,
+            recipient != NULL ? arena_copy_string(arena, recipient) : NULL,
         .detail = json != NULL ? arena_copy_string(arena, json) : "{}",
     };
     memory_free(json); /* jansson allocates with malloc */
     json_decref(detail);
     log_info(smtp_server_session_log(client->session), "message rejected",
              "sender=\"%s\" recipients=%zu reply=\"%s\"",
-             log_quote(text_of(transaction->sender)),
-             transaction->recipient_count, log_quote(buffer_text(&text)));
+             log_quote(text_of(sender)), recipient_count,
+             log_quote(buffer_text(&text)));
     buffer_free(&text);
-    metric_add(&relay_metrics[METRIC_REJECTED], 1);
     event_store(client->intake->options.database, &rejection->row,
                 &rejection->event, on_rejection_stored, rejection);
 }
+
+/* -- recipients -- */
+
+static void refuse_recipient(const struct intake_client *client,
+                             const struct smtp_transaction *transaction,
+                             const char *address,
+                             const struct suppression *suppression,
+                             struct smtp_reply *out_reply)
+{
+    smtp_reply_set(out_reply, 550, "5.7.1", "%s",
+                   suppression_describe(suppression, transaction->arena));
+    record_rejection(client, transaction->sender, address, 1, 0, "suppression",
+                     out_reply);
+}
+
+static void on_recipient_checked(void *owner, enum database_result result,
+                                 const struct suppression *suppressions,
+                                 size_t count)
+{
+    struct intake_client *client = owner;
+    struct smtp_reply reply = { 0 };
+    client->recipient_check = NULL;
+    if (result != DATABASE_DONE) {
+        smtp_reply_set(&reply, 451, "4.3.0",
+                       "Mail cannot be stored just now: try again later");
+    } else if (count > 0) {
+        refuse_recipient(client, client->asked_transaction,
+                         client->asked_address, &suppressions[0], &reply);
+    }
+    smtp_server_answer_recipient(client->session, &reply);
+}
+
+/* Its group is not known yet: only what holds for the whole account counts. */
+static void check_suppressed(struct intake_client *client,
+                             const struct smtp_transaction *transaction,
+                             const struct smtp_recipient *recipient,
+                             struct smtp_reply *out_reply)
+{
+    struct suppression_cache *suppressions =
+        client->intake->options.suppressions;
+    const struct suppression *found = NULL;
+    client->asked_transaction = transaction;
+    client->asked_address = recipient->address;
+    switch (suppression_cache_look(suppressions, client->account_id,
+                                   SUPPRESSION_ANY_GROUP, recipient->address,
+                                   &found)) {
+    case SUPPRESSION_NONE:
+        break;
+    case SUPPRESSION_FOUND:
+        refuse_recipient(client, transaction, recipient->address, found,
+                         out_reply);
+        break;
+    case SUPPRESSION_UNKNOWN:
+        out_reply->code = SMTP_REPLY_LATER;
+        client->recipient_check = suppression_check_start(
+            suppressions, client->account_id, SUPPRESSION_ANY_GROUP,
+            &client->asked_address, 1, on_recipient_checked, client);
+        break;
+    }
+}
+
+static void on_recipient(void *owner,
+                         const struct smtp_transaction *transaction,
+                         const struct smtp_recipient *recipient,
+                         struct smtp_reply *out_reply)
+{
+    struct intake_client *client = owner;
+    const struct directory_account *account = account_of(client);
+    policy_check_relaying(account, &client->facts->peer, out_reply);
+    if (out_reply->code == 0 &&
+        !account->accepts_refused) { /* else mark_recipients records it */
+        struct quota_subject subject = subject_of(client, account);
+        quota_check(client->intake->quota, &subject,
+                    transaction->recipient_count + 1, out_reply);
+    }
+    if (out_reply->code == 0 && account->refuses_at_rcpt &&
+        !account->accepts_refused) {
+        check_suppressed(client, transaction, recipient, out_reply);
+    }
+}
+
+/* -- refusing a message -- */
 
 /* group_id 0: none, or not known yet. */
 static void refuse(struct intake_client *client,
                    const struct smtp_transaction *transaction, int64_t group_id,
                    const char *kind, const struct smtp_reply *reply)
 {
-    record_rejection(client, transaction, group_id, kind, reply);
+    size_t count = transaction->recipient_count;
+    metric_add(&relay_metrics[METRIC_REJECTED], 1);
+    record_rejection(client, transaction->sender,
+                     count == 1 ? transaction->recipients[0].address : NULL,
+                     count, group_id, kind, reply);
     smtp_server_finish(client->session, reply);
 }
 
@@ -861,6 +933,29 @@ static const char *const *recipients_of(
     return addresses;
 }
 
+/* The memory that has to be asked; NULL: it knows already that nobody is
+ * suppressed. A group that is made now has no suppressions of its own. */
+static struct suppression_cache *asked_suppressions(
+    const struct candidate *candidate, int64_t group_id)
+{
+    const struct intake_client *client = candidate->client;
+    const struct smtp_transaction *transaction = candidate->transaction;
+    struct suppression_cache *suppressions =
+        client->intake->options.suppressions;
+    const struct suppression *found = NULL;
+    if (candidate->composed.control.bypasses_suppression) {
+        return NULL;
+    }
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        if (suppression_cache_look(suppressions, client->account_id, group_id,
+                                   transaction->recipients[i].address,
+                                   &found) != SUPPRESSION_NONE) {
+            return suppressions;
+        }
+    }
+    return NULL;
+}
+
 static void ask_admission(struct candidate *candidate,
                           const struct directory_account *account)
 {
@@ -879,8 +974,8 @@ static void ask_admission(struct candidate *candidate,
         .account_id = account->account_id,
         .group_id = group != NULL ? group->group_id : 0,
         .new_group = group == NULL ? candidate->group_name : NULL,
-        .checks_suppressions =
-            account->has_suppressions && !control->bypasses_suppression,
+        .suppressions =
+            asked_suppressions(candidate, group != NULL ? group->group_id : 0),
         .checks_objections = account->has_untracked,
         .recipients = recipients_of(transaction),
         .recipient_count = transaction->recipient_count,

@@ -55,4 +55,18 @@ struct metric relay_metrics[RELAY_METRIC_COUNT] = {
     [METRIC_QUEUE_DUE] = { "baton_queue_due",
                            "Deliveries in the queue that are due", METRIC_GAUGE,
                            "", 0 },
+    [METRIC_SUPPRESSION_LOADS] = { "baton_suppression_loads_total",
+                                   "Queries for parts of suppression lists",
+                                   METRIC_COUNTER, "", 0 },
+    [METRIC_SUPPRESSION_QUERIES] = { "baton_suppression_queries_total",
+                                     "Queries for addresses that may be "
+                                     "suppressed",
+                                     METRIC_COUNTER, "", 0 },
+    [METRIC_SUPPRESSION_MEMORY] = { "baton_suppression_memory_bytes",
+                                    "What workers remember of suppressions",
+                                    METRIC_GAUGE, "", 0 },
+    [METRIC_SUPPRESSED] = { "baton_deliveries_suppressed_total",
+                            "Deliveries given up before a try, because their "
+                            "recipient is suppressed",
+                            METRIC_COUNTER, "", 0 },
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The settings of this room: [server], [listen], [tls], [delivery], [dns],
- * [log]. Written by config_load only; read anywhere in relay/. */
+/* The settings of this room: [server], [listen], [tls], [limits],
+ * [suppression], [delivery], [dns], [log]. Written by config_load only; read
+ * anywhere in relay/. */
 #ifndef BATON_RELAY_RELAY_SETTINGS_H
 #define BATON_RELAY_RELAY_SETTINGS_H
 
@@ -24,6 +25,9 @@ struct relay_settings_values {
     int64_t drain_timeout;
     int64_t message_memory;
     int64_t groups_per_account;
+    int64_t suppression_memory;
+    int64_t inactive_count;
+    int64_t inactive_span;
     int64_t auth_failures_per_address;
     int64_t auth_failures_per_user;
     int64_t auth_failure_window;

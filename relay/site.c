@@ -200,6 +200,11 @@ static struct delivery *take_for_wire(struct site *site)
     return NULL;
 }
 
+static bool is_wanted(const struct site *site, struct delivery *delivery)
+{
+    return site->handler->is_wanted(site->owner, delivery);
+}
+
 /* The next delivery of the same message, if it is the next of its account. */
 static struct delivery *take_sibling(struct site *site,
                                      const struct delivery *first)
@@ -342,7 +347,9 @@ static struct site_transaction *begin_transaction(struct site *site,
         if (sibling == NULL) {
             break;
         }
-        add_recipient(transaction, sibling);
+        if (is_wanted(site, sibling)) {
+            add_recipient(transaction, sibling);
+        }
     }
     return transaction;
 }
@@ -504,6 +511,9 @@ static struct site_transaction *begin_next(struct site *site)
 {
     struct delivery *first;
     while ((first = take_for_wire(site)) != NULL) {
+        if (!is_wanted(site, first)) {
+            continue;
+        }
         struct error error;
         struct held_copy copy;
         struct arena *arena = arena_create();

@@ -30,6 +30,7 @@
 #include "relay/relay_metrics.h"
 #include "relay/scheduler.h"
 #include "relay/signing.h"
+#include "relay/suppression_cache.h"
 #include "smtp/server.h"
 #include "sql/database.h"
 #include "sql/directory.h"
@@ -65,6 +66,7 @@ struct worker {
     struct token_keys *keys; /* only grows: plans in hand point to it */
     struct lease *lease;
     struct attempt_writer *writer;
+    struct suppression_cache *suppressions;
     struct scheduler *scheduler;
     struct intake *intake;
     struct smtp_server *server;
@@ -610,12 +612,16 @@ static bool create_tls(struct worker *worker, struct error *error)
 static void create_relay(struct worker *worker)
 {
     worker->writer = attempt_writer_create(worker->database);
+    worker->suppressions = suppression_cache_create(
+        worker->loop, worker->database,
+        (size_t)relay_settings_now()->suppression_memory);
     struct scheduler_options scheduler_options = {
         .loop = worker->loop,
         .database = worker->database,
         .resolver = worker->resolver,
         .budget = worker->budget,
         .writer = worker->writer,
+        .suppressions = worker->suppressions,
         .lease = worker->lease,
         .keys = worker->keys,
         .tls_any = worker->tls_any,
@@ -633,6 +639,7 @@ static void create_relay(struct worker *worker)
         .helper = worker->helper,
         .resolver = worker->resolver,
         .scheduler = worker->scheduler,
+        .suppressions = worker->suppressions,
         .lease = worker->lease,
         .keys = worker->keys,
     };
@@ -699,6 +706,7 @@ static void end(struct worker *worker)
     http_server_stop(worker->http);
     smtp_server_free(&worker->server);
     scheduler_free(&worker->scheduler);
+    suppression_cache_free(&worker->suppressions);
     database_free(&worker->database);
     http_server_free(&worker->http);
     attempt_writer_free(&worker->writer);

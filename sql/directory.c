@@ -109,6 +109,23 @@ static void set_on_refusal(struct directory_account *account, const char *value)
     account->accepts_refused = strcmp(value, "accept") == 0;
 }
 
+static void set_suppress_hard_bounces(struct directory_account *account,
+                                      const char *value)
+{
+    account->suppresses_hard_bounces = strcmp(value, "on") == 0;
+}
+
+static bool is_suppression_check(const char *value)
+{
+    return strcmp(value, "data") == 0 || strcmp(value, "rcpt") == 0;
+}
+
+static void set_suppression_check(struct directory_account *account,
+                                  const char *value)
+{
+    account->refuses_at_rcpt = strcmp(value, "rcpt") == 0;
+}
+
 static bool is_overage(const char *value)
 {
     return strcmp(value, "refuse") == 0 || strcmp(value, "allow") == 0 ||
@@ -157,6 +174,16 @@ const struct account_setting account_settings[] = {
     LIMIT_ROW("recipients_per_hour", "recipients"),
     LIMIT_ROW("recipients_per_day", "recipients"),
     LIMIT_ROW("recipients_per_month", "recipients"),
+    { "suppress_hard_bounces", "on, off", "on",
+      "an address is suppressed when its server says that it is none, or has "
+      "not been used for long",
+      is_switch, set_suppress_hard_bounces },
+    { "suppression_check", "data, rcpt", "data",
+      "where suppressed recipients are refused: when the message is known, "
+      "with "
+      "its group and X-Baton-Bypass-Suppression, or at RCPT already (of the "
+      "whole account, bypassed by nothing)",
+      is_suppression_check, set_suppression_check },
     { "unverified_domain", "sign, operator, refuse", "sign",
       "mail from a domain whose DKIM records are not right yet: signed with "
       "its keys all the same, signed in the operator's name only, or refused",
@@ -350,13 +377,6 @@ static void add_tracking_host(struct directory *directory,
     }
 }
 
-static void add_suppressed(struct directory *directory,
-                           const struct directory_row *row)
-{
-    (void)directory;
-    row->account->has_suppressions = true;
-}
-
 static void add_untracked(struct directory *directory,
                           const struct directory_row *row)
 {
@@ -529,7 +549,6 @@ static const struct row_kind {
     { "group", true, add_group }, /* a id, b name, c kind */
     { "group_setting", true, add_group_setting }, /* a id, b name, c value */
     { "tracking_host", true, add_tracking_host }, /* a host, b scheme */
-    { "suppressed", true, add_suppressed },
     { "untracked", true, add_untracked },
     { "key", false, add_key }, /* a id, b secret, c current */
     { "server_setting", false, add_server_setting }, /* a name, b value */

@@ -46,7 +46,6 @@ struct directory_account {
     const char *manager_email; /* "" if none */
     /* All of `baton set` that has no field below. */
     const struct directory_setting *settings;
-    bool has_suppressions;
     bool has_untracked; /* recipients who object to being tracked */
     const char *tracking_url; /* of its first tracking host; NULL: it has none
                                */
@@ -56,6 +55,8 @@ struct directory_account {
     bool notices_to_manager; /* on */
     bool notices_to_author; /* off */
     bool accepts_refused; /* off: on_refusal = refuse */
+    bool suppresses_hard_bounces; /* on */
+    bool refuses_at_rcpt; /* off: suppression_check = data */
     enum directory_unverified unverified; /* sign */
     enum overage overage;
     struct limits limits;

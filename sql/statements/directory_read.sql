@@ -48,11 +48,6 @@ FROM (
     SELECT 10, 'inbound_route', account_id, address, target, '', ''
     FROM baton.inbound_route
     UNION ALL
-    SELECT 11, 'suppressed', account_id, '', '', '', ''
-    FROM baton.account
-    WHERE EXISTS (SELECT FROM baton.suppression
-                  WHERE suppression.account_id = account.account_id)
-    UNION ALL
     SELECT 11, 'untracked', account_id, '', '', '', ''
     FROM baton.account
     WHERE EXISTS (SELECT FROM baton.untracked

@@ -76,7 +76,15 @@ static void on_connection_closed(void *owner)
     (void)owner;
 }
 
+static bool is_wanted(void *owner, struct delivery *delivery)
+{
+    (void)owner;
+    (void)delivery;
+    return true;
+}
+
 static const struct site_handler handler = {
+    .is_wanted = is_wanted,
     .on_attempt = on_attempt,
     .may_send = may_send,
     .may_finish = may_send,
