@@ -25,6 +25,7 @@
 #include "core/tls.h"
 #include "http/server.h"
 #include "relay/attempt.h"
+#include "relay/domain_watch.h"
 #include "relay/intake.h"
 #include "relay/lease.h"
 #include "relay/relay_metrics.h"
@@ -58,6 +59,7 @@ struct worker {
     struct dns_resolver *resolver;
     struct helper *helper;
     struct signing *signing;
+    struct domain_watch *domain_watch;
     struct budget *budget;
     struct tls_context *tls_server; /* NULL: no certificate is configured */
     struct tls_context *tls_any;
@@ -686,6 +688,8 @@ static bool start(struct worker *worker, struct error *error)
     worker->lease =
         lease_create(worker->loop, worker->database, worker->slot->worker_id,
                      &lease_handler, worker);
+    worker->domain_watch =
+        domain_watch_create(worker->loop, worker->database, worker->resolver);
     worker->keys = token_keys_create();
     create_relay(worker);
     update_gauges(worker);
@@ -707,6 +711,7 @@ static void end(struct worker *worker)
     smtp_server_free(&worker->server);
     scheduler_free(&worker->scheduler);
     suppression_cache_free(&worker->suppressions);
+    domain_watch_free(&worker->domain_watch);
     database_free(&worker->database);
     http_server_free(&worker->http);
     attempt_writer_free(&worker->writer);
