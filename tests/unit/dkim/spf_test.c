@@ -123,6 +123,8 @@ static const struct spf_case {
       "exp= stands twice", NULL },
     { "v=spf1 redirect=pass.test redirect=pass.test", "193.0.2.9",
       SPF_PERMERROR, 0, "redirect= stands twice", NULL },
+    { "v=spf1 -redirect=pass.test", "193.0.2.9", SPF_PERMERROR, 0,
+      "no mechanism", NULL },
     { "v=spf1 redirect:pass.test", "193.0.2.9", SPF_PERMERROR, 0,
       "no mechanism", NULL },
     { "v=spf1 redirect=pass.test", "193.0.2.9", SPF_PASS, 1, "ip4:193.0.2.0/24",
@@ -227,7 +229,7 @@ static const struct spf_case {
     { "v=spf1 ptr -all", "193.0.2.8", SPF_FAIL, 1, "-all", NULL },
     { "v=spf1 ptr/24 -all", "193.0.2.9", SPF_PERMERROR, 0, "ptr/24", NULL },
     /* 5.7: exists, also for IPv6 by an A record */
-    { "v=spf1 exists:t.test -all", "2001:db8::1", SPF_PASS, 1, "exists:t.test",
+    { "v=spf1 exists:mx1.test -all", "2001:db8::1", SPF_PASS, 1, "exists:mx1",
       NULL },
     { "v=spf1 exists:nowhere.test -all", "193.0.2.9", SPF_FAIL, 1, "-all",
       NULL },
