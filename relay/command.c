@@ -79,6 +79,7 @@ static void collect_commands(struct command_list *list,
     add_commands(list, message_commands, message_command_count);
     add_commands(list, queue_commands, queue_command_count);
     add_commands(list, sandbox_commands, sandbox_command_count);
+    add_commands(list, verify_commands, verify_command_count);
 }
 
 /* How many of the words the name is; 0 if they do not begin with it. */

@@ -38,6 +38,8 @@ extern const struct command migrate_commands[];
 extern const size_t migrate_command_count;
 extern const struct command config_commands[];
 extern const size_t config_command_count;
+extern const struct command verify_commands[];
+extern const size_t verify_command_count;
 
 #define CHANNEL_DIRECTORY "baton_directory"
 #define CHANNEL_QUEUE "baton_queue"

@@ -416,8 +416,11 @@ static void what_we_sign_is_right(void **state)
             struct dkim_verdict verdict;
             struct buffer message = { 0 };
             struct buffer field = { 0 };
-            buffer_printf(&message, "%sX-Long: a\r\n\tb\r\n  c\r\n%s", FIELDS,
-                          bodies[i]);
+            buffer_printf(&message,
+                          "References: <1@a>\r\n%s"
+                          "X-Long: a\r\n\tb\r\n  c\r\n"
+                          "References: <2@a>\r\n%s",
+                          FIELDS, bodies[i]); /* repeated: 5.4.2 */
             struct dkim_reader *reader = dkim_reader_create();
             dkim_reader_add(reader, buffer_text(&message));
             dkim_reader_end(&reader, &signed_message);
