@@ -227,7 +227,11 @@ void inspect_return_path(struct inspection *inspection)
                                expected->return_mx),
         .found = show_all(&host),
     };
-    if (host.target != NULL) {
+    bool has_own_exchangers = expected->return_mx != NULL &&
+                              host.alias->count == 0 &&
+                              host.exchangers->count > 0;
+    if (host.target != NULL &&
+        !(has_own_exchangers && !is_flattened(host.exchangers, of_target))) {
         judge_return_alias(&host, of_target);
     } else {
         judge_return_mx(&host, expected->return_mx);

@@ -62,7 +62,8 @@ def verify(baton, domain="shop.example", check=True):
     report = json.loads(result.stdout)
     assert (result.returncode == 0) == report["right"], result.stderr
     if check:
-        assert report["right"], report
+        assert report["right"], [found for found in report["findings"]
+                                  if found["state"] != "right"]
     return {(found["subject"], found["name"]): found
             for found in report["findings"]}
 
@@ -185,13 +186,13 @@ def test_d9_a_domain_that_breaks_later_is_noticed_by_the_check(factory, names,
         publish(names, add(baton))
         baton.start()
         wait_until(lambda: state(baton) == ["dkim_is_right", "return_is_right",
-                                            "link_is_right"], 60)
+                                            "link_is_right"], "the check", 60)
         names.remove("click.shop.example")
         wait_until(lambda: state(baton) == ["dkim_is_right", "return_is_right",
-                                            "broken"], 60)
+                                            "broken"], "the next one", 60)
         assert "no longer right" in baton.log()
         names.publish("click.shop.example", "CNAME", LINKS)
-        wait_until(lambda: "broken" not in state(baton), 60)
+        wait_until(lambda: "broken" not in state(baton), "the last one", 60)
     finally:
         close_all([baton], postgres)
 
@@ -211,7 +212,7 @@ def test_a_verified_domain_has_its_own_links_and_return_path(factory, names,
 
         def send(number):
             baton.submit(message, sender="a@shop.example")
-            wait_until(lambda: len(sink.messages) == number, 30)
+            wait_until(lambda: len(sink.messages) == number, "the message")
             return sink.messages[-1]
 
         before = send(1)
@@ -219,7 +220,7 @@ def test_a_verified_domain_has_its_own_links_and_return_path(factory, names,
         assert before.sender.endswith("@" + RETURN)
         verify(baton)
         wait_until(lambda: b"https://click.shop.example/c/" in send(
-            len(sink.messages) + 1).data, 30)
+            len(sink.messages) + 1).data, "links of the domain's own")
         assert sink.messages[-1].sender.endswith("@bounce.shop.example")
     finally:
         close_all([baton], postgres)
@@ -240,7 +241,8 @@ def test_d6_new_keys_sign_once_dns_has_them(baton, names):
 
     verify(baton, check=False)
     assert signing() == old  # DNS does not have the new ones yet
-    publish(names, [r for r in records if r["purpose"] == "dkim"])
+    publish(names, [r for r in records if r["purpose"] == "dkim"
+                    and r["name"].split(".")[0] not in old])
     verify(baton)
     assert signing().isdisjoint(old) and len(signing()) == 2
     assert {row["state"] for row in baton.sql(
@@ -267,9 +269,9 @@ def test_d5_mail_of_a_domain_that_is_not_right_can_be_refused(factory, names,
                 return str(refusal)
             return "taken"
 
-        wait_until(lambda: "domain verify demo shop.example" in answer(), 30)
+        wait_until(lambda: "domain verify demo shop.example" in answer(), "a refusal")
         publish(names, records)
         verify(baton)
-        wait_until(lambda: answer() == "taken", 30)
+        wait_until(lambda: answer() == "taken", "the directory")
     finally:
         close_all([baton], postgres)
