@@ -16,6 +16,8 @@ const unsigned bounce_class_version = 1;
 /* A relay's own list said no. */
 /* A relay's own list said no. */
 /* A relay's own list said no. */
+/* A relay's own list said no. */
+/* A relay's own list said no. */
 /* clang-format off: words in lines, not one a line. */
 /* A relay's own list said no. */
 static const char *const suppressed[] = {
@@ -231,7 +233,6 @@ static const char *const rate[] = {
     "connections exceed",
     "exceeded * connections",
     "maximum number of connections",
-    "number of messages",
     "recipients limit",
     "limit exceeded on",
     "sending limit",
@@ -275,6 +276,7 @@ static const char *const rate[] = {
     "recipient throttl",
     "recipients this hour",
     "please slow",
+    "number of messages * per",
     NULL,
 };
 
@@ -466,46 +468,8 @@ static const char *const reputation[] = {
     NULL,
 };
 
-static const char *const too_large[] = {
-    "too large",
-    "too big",
-    "message size",
-    "size limit",
-    "size exceed",
-    "exceeds size",
-    "exceeded * size",
-    "exceeds * size",
-    "exceed* size",
-    "exceeds maximum size",
-    "larger than",
-    "maximum size",
-    "max size",
-    "maximum message",
-    "message length exceeds",
-    "bigger than",
-    "exceeds fixed",
-    "message * too long",
-    "mail too long",
-    "attachment size",
-    "exceeds the maximum",
-    "sizelimit",
-    "msgsize",
-    "big attachment",
-    "zu gross",
-    "zu groß",
-    "zu gro",
-    "trop volumineux",
-    "trop grand",
-    "demasiado grande",
-    "muito grande",
-    "troppo grande",
-    "слишком больш",
-    "过大",
-    "太大",
-    NULL,
-};
-
 static const char *const mailbox_full[] = {
+    "number of messages in",
     "mailbox full",
     "mailbox is full",
     "mailbox too full",
@@ -613,6 +577,46 @@ static const char *const mailbox_full[] = {
     "空间不足",
     "メールボックス * いっぱい",
     "resolver.rst.* full",
+    "exceeded the local limit",
+    NULL,
+};
+
+static const char *const too_large[] = {
+    "too large",
+    "too big",
+    "message size",
+    "size limit",
+    "size exceed",
+    "exceeds size",
+    "exceeded * size",
+    "exceeds * size",
+    "exceed* size",
+    "exceeds maximum size",
+    "larger than",
+    "maximum size",
+    "max size",
+    "maximum message",
+    "message length exceeds",
+    "bigger than",
+    "exceeds fixed",
+    "message * too long",
+    "mail too long",
+    "attachment size",
+    "exceeds the maximum",
+    "sizelimit",
+    "msgsize",
+    "big attachment",
+    "zu gross",
+    "zu groß",
+    "zu gro",
+    "trop volumineux",
+    "trop grand",
+    "demasiado grande",
+    "muito grande",
+    "troppo grande",
+    "слишком больш",
+    "过大",
+    "太大",
     NULL,
 };
 
@@ -1436,27 +1440,27 @@ static const char *const vague_expired[] = {
 /* clang-format on */
 
 const struct bounce_patterns bounce_class_patterns[] = {
-    { BOUNCE_SUPPRESSED, suppressed, false },
-    { BOUNCE_CHALLENGE, challenge, false },
-    { BOUNCE_INVALID_DOMAIN, certain_domain, true },
-    { BOUNCE_INVALID_ADDRESS, certain_address, true },
-    { BOUNCE_AUTHENTICATION, authentication, false },
-    { BOUNCE_RATE, rate, false },
-    { BOUNCE_REPUTATION, reputation, false },
-    { BOUNCE_TOO_LARGE, too_large, false },
-    { BOUNCE_MAILBOX_FULL, mailbox_full, false },
-    { BOUNCE_INACTIVE, inactive, false },
-    { BOUNCE_CONTENT, content, false },
-    { BOUNCE_DNS, temporary_domain, false },
-    { BOUNCE_INVALID_DOMAIN, invalid_domain, false },
-    { BOUNCE_INVALID_ADDRESS, invalid_address, false },
-    { BOUNCE_EXPIRED, expired, false },
-    { BOUNCE_DNS, dns, false },
-    { BOUNCE_CONNECTION, connection, false },
-    { BOUNCE_PROTOCOL, protocol, false },
-    { BOUNCE_INVALID_ADDRESS, vague_address, false },
-    { BOUNCE_PROTOCOL, vague_protocol, false },
-    { BOUNCE_EXPIRED, vague_expired, false },
+    { BOUNCE_SUPPRESSED, suppressed, WEIGHT_PLAIN },
+    { BOUNCE_CHALLENGE, challenge, WEIGHT_PLAIN },
+    { BOUNCE_INVALID_DOMAIN, certain_domain, WEIGHT_CERTAIN },
+    { BOUNCE_INVALID_ADDRESS, certain_address, WEIGHT_CERTAIN },
+    { BOUNCE_AUTHENTICATION, authentication, WEIGHT_PLAIN },
+    { BOUNCE_RATE, rate, WEIGHT_PLAIN },
+    { BOUNCE_REPUTATION, reputation, WEIGHT_PLAIN },
+    { BOUNCE_MAILBOX_FULL, mailbox_full, WEIGHT_PLAIN },
+    { BOUNCE_TOO_LARGE, too_large, WEIGHT_PLAIN },
+    { BOUNCE_INACTIVE, inactive, WEIGHT_PLAIN },
+    { BOUNCE_CONTENT, content, WEIGHT_PLAIN },
+    { BOUNCE_DNS, temporary_domain, WEIGHT_PLAIN },
+    { BOUNCE_INVALID_DOMAIN, invalid_domain, WEIGHT_PLAIN },
+    { BOUNCE_INVALID_ADDRESS, invalid_address, WEIGHT_PLAIN },
+    { BOUNCE_EXPIRED, expired, WEIGHT_PLAIN },
+    { BOUNCE_DNS, dns, WEIGHT_PLAIN },
+    { BOUNCE_CONNECTION, connection, WEIGHT_PLAIN },
+    { BOUNCE_PROTOCOL, protocol, WEIGHT_PLAIN },
+    { BOUNCE_INVALID_ADDRESS, vague_address, WEIGHT_VAGUE },
+    { BOUNCE_PROTOCOL, vague_protocol, WEIGHT_VAGUE },
+    { BOUNCE_EXPIRED, vague_expired, WEIGHT_VAGUE },
 };
 const size_t bounce_class_pattern_count = ARRAY_LENGTH(bounce_class_patterns);
 
