@@ -72,11 +72,19 @@ static struct text find_status(struct text text)
     return (struct text){ NULL, 0 };
 }
 
+/* "[192.0.2.1]:450", "192.0.2.1:450" */
+static bool is_port(struct text text, size_t at)
+{
+    return at > 1 && text.data[at - 1] == ':' &&
+           (text.data[at - 2] == ']' || ascii_is_digit(text.data[at - 2]));
+}
+
 /* One that stands as such: "550 ", "550-"; no port, no number in a name. */
 unsigned bounce_class_code(struct text text)
 {
     for (size_t at = 0; at + 3 <= text.length; at++) {
-        bool is_code = begins_word(text, at) && digits_at(text, at) == 3 &&
+        bool is_code = begins_word(text, at) && !is_port(text, at) &&
+                       digits_at(text, at) == 3 &&
                        (text.data[at] == '4' || text.data[at] == '5') &&
                        text.data[at + 1] <= '5';
         char behind = at + 3 < text.length ? text.data[at + 3] : ' ';

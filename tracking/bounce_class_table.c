@@ -25,7 +25,7 @@ static const char *const suppressed[] = {
 
 /* Somebody wants to see a person first. */
 static const char *const challenge[] = {
-    "challenge response", "spamarrest", "spam arrest", "boxbe",
+    "challenge/response", "challenge response", "spamarrest", "spam arrest", "boxbe",
     "confirm your email address to deliver", "verification request",
     "please confirm that you are a person", "prove you are human",
     "click * to verify * sender", "sender confirmation required",

@@ -287,6 +287,7 @@ bool dsn_kind_is_failure(const struct dsn_reader *reader)
     }
     return text_says(reader, failure_phrases) ||
            (is_from_program(reader) && has_status(reader)) ||
+           contains(reader->incoming.status, "Action: failed") ||
            text_says(reader, delay_phrases) || (has_subject && signs > 1);
 }
 
