@@ -8,14 +8,14 @@
 #include "tracking/phrase.h"
 
 static bool decide_by_text(const struct phrase_text *folded,
-                           struct bounce_verdict *verdict, bool *out_is_certain)
+                           struct bounce_verdict *verdict)
 {
     for (size_t i = 0; i < bounce_class_pattern_count; i++) {
         const struct bounce_patterns *group = &bounce_class_patterns[i];
         verdict->rule = phrase_find(folded, group->patterns);
         if (verdict->rule != NULL) {
             verdict->class = group->class;
-            *out_is_certain = group->is_certain;
+            verdict->weight = group->weight;
             return true;
         }
     }
@@ -72,11 +72,19 @@ static struct text find_status(struct text text)
     return (struct text){ NULL, 0 };
 }
 
-/* The first reply code in the text that stands as one: "550 ", "550-". */
-static unsigned find_code(struct text text)
+/* "[192.0.2.1]:450", "192.0.2.1:450" */
+static bool is_port(struct text text, size_t at)
+{
+    return at > 1 && text.data[at - 1] == ':' &&
+           (text.data[at - 2] == ']' || ascii_is_digit(text.data[at - 2]));
+}
+
+/* One that stands as such: "550 ", "550-"; no port, no number in a name. */
+unsigned bounce_class_code(struct text text)
 {
     for (size_t at = 0; at + 3 <= text.length; at++) {
-        bool is_code = begins_word(text, at) && digits_at(text, at) == 3 &&
+        bool is_code = begins_word(text, at) && !is_port(text, at) &&
+                       digits_at(text, at) == 3 &&
                        (text.data[at] == '4' || text.data[at] == '5') &&
                        text.data[at + 1] <= '5';
         char behind = at + 3 < text.length ? text.data[at + 3] : ' ';
@@ -112,7 +120,7 @@ static void read_codes(const struct bounce_reply *reply, struct text text,
     if (status.length > 0 && status.length < BOUNCE_STATUS_SIZE) {
         memcpy(verdict->status, status.data, status.length);
     }
-    verdict->code = reply->code != 0 ? reply->code : find_code(head);
+    verdict->code = reply->code != 0 ? reply->code : bounce_class_code(head);
 }
 
 static bool code_fits(const char *pattern, const char *status)
@@ -138,6 +146,7 @@ static bool decide_by_status(struct bounce_verdict *verdict)
         const struct bounce_code *row = &bounce_class_codes[i];
         if (code_fits(row->status, verdict->status + 1)) {
             verdict->class = row->class;
+            verdict->weight = WEIGHT_VAGUE;
             verdict->rule = row->status;
             return true;
         }
@@ -202,12 +211,12 @@ static bool is_doubtful(const struct bounce_verdict *verdict,
 }
 
 static void judge_severity(struct bounce_verdict *verdict,
-                           enum bounce_step step, bool is_certain)
+                           enum bounce_step step)
 {
     bool is_missing = verdict->class == BOUNCE_INVALID_ADDRESS ||
                       verdict->class == BOUNCE_INVALID_DOMAIN;
     if (is_missing && !is_temporary(verdict) &&
-        (is_certain || !is_doubtful(verdict, step))) {
+        (verdict->weight == WEIGHT_CERTAIN || !is_doubtful(verdict, step))) {
         verdict->severity = BOUNCE_HARD;
         verdict->suppresses = true;
         return;
@@ -236,12 +245,11 @@ void bounce_class_decide(const struct bounce_reply *reply,
                                                         : PHRASE_TEXT_MAX);
     read_codes(reply, text, out_verdict);
     phrase_fold(text, &folded);
-    bool is_certain = false;
-    if (!decide_by_text(&folded, out_verdict, &is_certain) &&
+    if (!decide_by_text(&folded, out_verdict) &&
         !decide_by_status(out_verdict)) {
         decide_by_code(out_verdict);
     }
-    judge_severity(out_verdict, reply->step, is_certain);
+    judge_severity(out_verdict, reply->step);
 }
 
 /* -- names -- */

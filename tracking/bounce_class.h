@@ -66,9 +66,18 @@ struct bounce_reply {
     enum bounce_step step;
 };
 
+/* How much what decided says. */
+enum bounce_weight {
+    WEIGHT_NONE, /* nothing fitted, or only the reply code */
+    WEIGHT_VAGUE, /* "rejected"; a status */
+    WEIGHT_PLAIN, /* a phrase */
+    WEIGHT_CERTAIN, /* a phrase that needs no code beside it */
+};
+
 struct bounce_verdict {
     enum bounce_class class;
     enum bounce_severity severity;
+    enum bounce_weight weight;
     bool suppresses; /* the address is not to be sent to again */
     unsigned code; /* that was decided on; 0: none */
     char status[BOUNCE_STATUS_SIZE]; /* "" if there is none */
@@ -78,6 +87,9 @@ struct bounce_verdict {
 
 void bounce_class_decide(const struct bounce_reply *reply,
                          struct bounce_verdict *out_verdict);
+
+/* The first reply code of 4xx or 5xx in a text; 0 if there is none. */
+unsigned bounce_class_code(struct text text);
 
 /* "invalid_address", "hard", "RCPT" ("" if it is not known); static. */
 const char *bounce_class_name(enum bounce_class class);

@@ -9,7 +9,7 @@
 struct bounce_patterns {
     enum bounce_class class;
     const char *const *patterns; /* up to NULL */
-    bool is_certain; /* needs no code beside it */
+    enum bounce_weight weight;
 };
 
 extern const struct bounce_patterns bounce_class_patterns[];

@@ -70,7 +70,7 @@ static void put(struct phrase_text *folded, char byte)
         folded->bytes[folded->length - 1] == ' ') {
         return;
     }
-    if (folded->length < PHRASE_TEXT_MAX) {
+    if (folded->length < PHRASE_TEXT_MAX + 1) {
         folded->bytes[folded->length++] = byte;
     }
 }
