@@ -239,13 +239,15 @@ def test_never_more_and_never_fewer(relay, case):
 # Periods
 
 @pytest.mark.parametrize("period, rate", [("minute", 20), ("hour", 1200),
-                                          ("day", 10000)])
+                                          ("day", 4000)])
 def test_a_period_ends_and_all_is_free_again(make_baton, period, rate):
     def prepare(baton):
         add_account(baton.sql, "acme", PASSWORD, settings={
             f"messages_per_{period}": "20"})
+    # What is no matter here takes as long as it does otherwise.
+    patience = {"idle_timeout": "1 d", "data_timeout": "1 d"}
     baton = make_baton({"server": {"clock_rate": str(rate), "lease": "10 min"},
-                        "limits": MANY},
+                        "limits": MANY | patience},
                        routes={"*": "discard:"}, prepare=prepare)
     ended = threading.Event()
     load = Load([baton], "acme", connections=4, attempts=100000, until=ended.is_set)
@@ -253,7 +255,10 @@ def test_a_period_ends_and_all_is_free_again(make_baton, period, rate):
     def periods_refused():
         return {OVER.search(text).group(7) for text in list(load.refused)}
     try:
-        wait_until(lambda: len(periods_refused()) > 3, "four periods", 120)
+        wait_until(lambda: len(periods_refused()) > 2, "three periods", 120)
+    except AssertionError as failure:
+        raise AssertionError(f"{failure}: {collections.Counter(load.failed)}, "
+                             f"{len(load.accepted)}, {load.lost}") from None
     finally:
         ended.set()
         load.wait()
