@@ -12,14 +12,12 @@
 static int limits(struct command_call *call)
 {
     struct id_text id;
-    char now[CLOCK_TEXT_SIZE];
     const char *account_id = NULL;
     if (!command_find_account_argument(call, &id, &account_id)) {
         return COMMAND_FAILED;
     }
-    const char *parameters[] = { account_id, clock_iso8601(clock_now(), now) };
     struct admin_table *table =
-        command_query(call, "admin_usage_list", parameters, 2);
+        command_query(call, "admin_usage_list", &account_id, 1);
     if (table == NULL) {
         return COMMAND_FAILED;
     }

@@ -249,34 +249,24 @@ $$;
 
 SELECT baton.begin_usage(account_id, now()) FROM baton.account;
 
--- What is used of each limit, at an instant: as report.usage has it for now.
-CREATE FUNCTION baton.usage_at(p_at timestamptz)
-RETURNS TABLE (account_id bigint, account text, user_name text, period text,
-               kind text, used bigint, most bigint, began_at timestamptz,
-               resets_at timestamptz)
-LANGUAGE sql STABLE AS $$
-    SELECT l.account_id, l.account, l.user_name,
-           (ARRAY['minute', 'hour', 'day', 'month'])[l.period + 1],
-           l.kind,
-           coalesce((SELECT sum(CASE l.kind WHEN 'messages' THEN u.messages
-                                            ELSE u.recipients END)
-                     FROM baton.usage u
-                     WHERE u.account_id = l.account_id
-                       AND u.user_name = l.user_name
-                       AND u.period = l.period
-                       AND u.began_at = baton.period_start(l.period, p_at)),
-                    0)::bigint,
-           l.most, baton.period_start(l.period, p_at),
-           baton.period_end(l.period, baton.period_start(l.period, p_at))
-    FROM baton.usage_limit l
-    WHERE l.most IS NOT NULL
-    ORDER BY l.account, l.user_name, l.kind, l.period
-$$;
-
 CREATE VIEW report.usage AS
-SELECT account_id, account, user_name, period, kind, used, most, began_at,
-       resets_at
-FROM baton.usage_at(now());
+SELECT l.account_id, l.account, l.user_name,
+       (ARRAY['minute', 'hour', 'day', 'month'])[l.period + 1] AS period,
+       l.kind,
+       coalesce((SELECT sum(CASE l.kind WHEN 'messages' THEN u.messages
+                                        ELSE u.recipients END)
+                 FROM baton.usage u
+                 WHERE u.account_id = l.account_id
+                   AND u.user_name = l.user_name
+                   AND u.period = l.period
+                   AND u.began_at = baton.period_start(l.period, now())),
+                0)::bigint AS used,
+       l.most AS allowed,
+       baton.period_start(l.period, now()) AS began_at,
+       baton.period_end(l.period, baton.period_start(l.period, now()))
+           AS resets_at
+FROM baton.usage_limit l
+WHERE l.most IS NOT NULL;
 
 COMMENT ON VIEW report.usage IS
     'The limits of accounts and their user names, and how much of each is used '
@@ -289,7 +279,8 @@ COMMENT ON COLUMN report.usage.period IS 'minute, hour, day or month (UTC).';
 COMMENT ON COLUMN report.usage.kind IS 'messages or recipients.';
 COMMENT ON COLUMN report.usage.used IS
     'Accepted and stored in this period; Baton''s own reports do not count.';
-COMMENT ON COLUMN report.usage.most IS 'The limit.';
+COMMENT ON COLUMN report.usage.allowed IS
+    'The limit: how many there may be in the period.';
 COMMENT ON COLUMN report.usage.began_at IS 'When the period began.';
 COMMENT ON COLUMN report.usage.resets_at IS
     'When the next one begins, with nothing used.';
