@@ -229,9 +229,8 @@ static const struct directory_inbound_route *find_inbound_route(
 
 static const char *find_inbound_target(const struct destination *destination)
 {
-    const struct directory_inbound_route *route =
-        find_inbound_route(destination->owner->directory,
-                           destination->domain + strlen(INBOUND));
+    const struct directory_inbound_route *route = find_inbound_route(
+        destination->owner->directory, destination->domain + strlen(INBOUND));
     return route != NULL ? route->target : NULL;
 }
 

@@ -864,8 +864,8 @@ static void on_message(void *owner, struct smtp_transaction *transaction,
     candidate->client = client;
     candidate->transaction = transaction;
     candidate->message_id = id_make();
-    candidate->transcript =
-        acceptance_transcript(transaction->arena, transcript, candidate->message_id);
+    candidate->transcript = acceptance_transcript(
+        transaction->arena, transcript, candidate->message_id);
     if (inspect(client, account, candidate)) {
         check_sender_domain(candidate);
     }

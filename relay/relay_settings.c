@@ -167,7 +167,8 @@ static bool parse_listener(struct text row, struct relay_listener *listener,
         if (!apply_listener_option(listener, word, error)) {
             return false;
         }
-        if (listener->is_inbound && text_starts_with_ignoring_case(word, "auth")) {
+        if (listener->is_inbound &&
+            text_starts_with_ignoring_case(word, "auth")) {
             return error_set(error, "inbound takes mail from everybody for "
                                     "itself only: there is no auth");
         }

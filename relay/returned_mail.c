@@ -11,6 +11,21 @@
 /* So many candidates for a token are tried: a report has a few. */
 #define CANDIDATES_MAX 200
 
+const char *returned_meaning_name(enum returned_meaning meaning)
+{
+    static const char *const names[] = {
+        [RETURNED_NOTHING] = "nothing",
+        [RETURNED_FOREIGN] = "foreign",
+        [RETURNED_BOUNCE] = "bounce",
+        [RETURNED_DELAY] = "delay",
+        [RETURNED_AUTO_REPLY] = "auto-reply",
+        [RETURNED_COMPLAINT] = "complaint",
+        [RETURNED_FEEDBACK] = "feedback",
+        [RETURNED_UNSUBSCRIBE] = "unsubscribe",
+    };
+    return names[meaning];
+}
+
 /* -- the token in a returned message -- */
 
 static bool is_base32(char byte)
@@ -73,8 +88,7 @@ static void take_feedback(const struct returned_input *input,
  * was forwarded to several. */
 static const struct dsn_recipient *choose_recipient(const struct dsn *dsn)
 {
-    enum dsn_action wanted =
-        dsn->kind == DSN_BOUNCE ? DSN_FAILED : DSN_DELAYED;
+    enum dsn_action wanted = dsn->kind == DSN_BOUNCE ? DSN_FAILED : DSN_DELAYED;
     for (size_t i = 0; i < dsn->recipient_count; i++) {
         if (dsn->recipients[i].action == wanted) {
             return &dsn->recipients[i];
@@ -127,10 +141,10 @@ static void take_other(const struct returned_input *input,
 void returned_mail_read(const struct returned_input *input, struct arena *arena,
                         struct returned_mail *out_mail)
 {
-    struct text message = text_slice(
-        input->message, 0,
-        input->message.length < RETURNED_BYTES_READ ? input->message.length
-                                                    : RETURNED_BYTES_READ);
+    struct text message = text_slice(input->message, 0,
+                                     input->message.length < RETURNED_BYTES_READ
+                                         ? input->message.length
+                                         : RETURNED_BYTES_READ);
     bool is_unsubscribe =
         input->has_path && input->path.kind == RETURN_UNSUBSCRIBE;
     struct dsn dsn;

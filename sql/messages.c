@@ -246,7 +246,6 @@ struct withdrawal {
     int64_t size_bytes;
     bool is_notice;
     bool is_inbound;
-    bool is_inbound;
     char *idempotency_key; /* or NULL */
     int64_t *delivery_ids;
     size_t delivery_count;
