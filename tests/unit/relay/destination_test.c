@@ -192,7 +192,8 @@ static void a_changed_password_is_a_new_site(void **state)
 static void a_route_changed_during_the_look_up_counts(void **state)
 {
     struct world *world = *state;
-    struct held_message message = { 0 };
+    struct policy policy = { 0 };
+    struct held_message message = { .policy = &policy };
     struct delivery delivery = { .message = &message, .domain = "a.test" };
     destinations_route(world->destinations, &delivery);
     routes[0].target = "smtp://127.0.0.1:2626";
