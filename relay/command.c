@@ -76,6 +76,7 @@ static void collect_commands(struct command_list *list,
     add_commands(list, tracking_commands, tracking_command_count);
     add_commands(list, classify_commands, classify_command_count);
     add_commands(list, route_commands, route_command_count);
+    add_commands(list, inbound_commands, inbound_command_count);
     add_commands(list, message_commands, message_command_count);
     add_commands(list, queue_commands, queue_command_count);
     add_commands(list, sandbox_commands, sandbox_command_count);

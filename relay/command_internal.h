@@ -16,6 +16,8 @@ extern const struct command domain_commands[];
 extern const size_t domain_command_count;
 extern const struct command route_commands[];
 extern const size_t route_command_count;
+extern const struct command inbound_commands[];
+extern const size_t inbound_command_count;
 extern const struct command message_commands[];
 extern const size_t message_command_count;
 extern const struct command queue_commands[];
@@ -100,6 +102,8 @@ const char *command_read_since(const char *written,
 int command_fail_since(struct command_call *call, const char *since,
                        const struct error *error);
 bool command_read_domain(const char *name, char *out_domain, size_t size);
+/* A route's target as it may be shown: without the password. */
+void command_print_target(const char *written, struct buffer *out_text);
 /* Which of these words is meant, in any case; NULL: none. */
 const char *command_read_word(const char *written, const char *const *words,
                               size_t word_count);

@@ -69,4 +69,20 @@ struct metric relay_metrics[RELAY_METRIC_COUNT] = {
                             "Deliveries given up before a try, because their "
                             "recipient is suppressed",
                             METRIC_COUNTER, "", 0 },
+    [METRIC_RETURNED_STORED] = { "baton_returned_mail_total",
+                                 "Mail to return paths by what came of it",
+                                 METRIC_COUNTER, "result=\"stored\"", 0 },
+    [METRIC_RETURNED_REPEATED] = { "baton_returned_mail_total",
+                                   "Mail to return paths by what came of it",
+                                   METRIC_COUNTER, "result=\"repeated\"", 0 },
+    [METRIC_RETURNED_UNKNOWN] = { "baton_returned_mail_total",
+                                  "Mail to return paths by what came of it",
+                                  METRIC_COUNTER, "result=\"unknown\"", 0 },
+    [METRIC_RETURNED_IGNORED] = { "baton_returned_mail_total",
+                                  "Mail to return paths by what came of it",
+                                  METRIC_COUNTER, "result=\"ignored\"", 0 },
+    [METRIC_INBOUND_ACCEPTED] = { "baton_inbound_messages_total",
+                                  "Messages accepted for inbound routes and "
+                                  "the postmaster",
+                                  METRIC_COUNTER, "", 0 },
 };

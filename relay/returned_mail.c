@@ -11,6 +11,21 @@
 /* So many candidates for a token are tried: a report has a few. */
 #define CANDIDATES_MAX 200
 
+const char *returned_meaning_name(enum returned_meaning meaning)
+{
+    static const char *const names[] = {
+        [RETURNED_NOTHING] = "nothing",
+        [RETURNED_FOREIGN] = "foreign",
+        [RETURNED_BOUNCE] = "bounce",
+        [RETURNED_DELAY] = "delay",
+        [RETURNED_AUTO_REPLY] = "auto-reply",
+        [RETURNED_COMPLAINT] = "complaint",
+        [RETURNED_FEEDBACK] = "feedback",
+        [RETURNED_UNSUBSCRIBE] = "unsubscribe",
+    };
+    return names[meaning];
+}
+
 /* -- the token in a returned message -- */
 
 static bool is_base32(char byte)

@@ -26,6 +26,9 @@ enum returned_meaning {
     RETURNED_UNSUBSCRIBE,
 };
 
+/* "bounce"; static. */
+const char *returned_meaning_name(enum returned_meaning meaning);
+
 /* Strings are in the arena or static; "" where nothing is said. */
 struct returned_mail {
     enum returned_meaning meaning;
