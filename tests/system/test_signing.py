@@ -556,6 +556,6 @@ def test_d7_pass_through_keeps_what_came(signing):
         one = wait_until(sent, "a copy that was passed through", 30)
         assert [tags["d"] for tags in signatures_of(one.data)] == [
             DOMAIN, DOMAIN, "caller.example"]
-        assert b"http://shop.example/?a=1&amp;b=3D2" in one.body or HTML in one.body
+        assert mail.quoted_printable(HTML) in one.body
     finally:
         signing.baton.cli("set", USER, "pass_through", "off")
