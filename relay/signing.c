@@ -212,12 +212,13 @@ static void retire_operator(struct signing *signing)
     }
 }
 
-bool signing_read_operator(struct signing *signing, struct error *error)
+/* NULL: none is configured. */
+static bool make_operator(struct signer **out_signer, struct error *error)
 {
     const struct relay_settings_values *settings = relay_settings_now();
     char domain[DOMAIN_TEXT_MAX + 1];
+    *out_signer = NULL;
     if (settings->operator_domain[0] == '\0') {
-        retire_operator(signing);
         return true;
     }
     if (settings->operator_key[0] == '\0') {
@@ -231,9 +232,26 @@ bool signing_read_operator(struct signing *signing, struct error *error)
     if (key == NULL) {
         return false;
     }
+    *out_signer = make_signer(domain, settings->operator_selector, key);
+    return true;
+}
+
+bool signing_check_operator(struct error *error)
+{
+    struct signer *signer;
+    bool is_good = make_operator(&signer, error);
+    free_signer(signer);
+    return is_good;
+}
+
+bool signing_read_operator(struct signing *signing, struct error *error)
+{
+    struct signer *signer;
+    if (!make_operator(&signer, error)) {
+        return false;
+    }
     retire_operator(signing);
-    signing->operator_signer =
-        make_signer(domain, settings->operator_selector, key);
+    signing->operator_signer = signer;
     return true;
 }
 

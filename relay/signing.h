@@ -34,6 +34,9 @@ void signing_set_directory(struct signing *signing,
 bool signing_read_operator(struct signing *signing,
                            struct error *error) MUST_USE;
 
+/* Could [dkim] operator_key be read now, by who we are? */
+bool signing_check_operator(struct error *error) MUST_USE;
+
 struct signing_request {
     int64_t account_id;
     const char *domain; /* of the policy; "": the operator's only */

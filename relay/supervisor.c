@@ -23,6 +23,7 @@
 #include "http/server.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
+#include "relay/signing.h"
 #include "relay/worker.h"
 #include "smtp/client.h"
 #include "smtp/server.h"
@@ -423,7 +424,8 @@ int supervisor_run(struct config *config, const char *config_path)
     }
     raise_file_limit();
     if (!open_listeners(&supervisor, &error) || !drop_privileges(&error) ||
-        !check_certificate(&error) || !check_database(&error)) {
+        !check_certificate(&error) || !signing_check_operator(&error) ||
+        !check_database(&error)) {
         fprintf(stderr, "baton: %s\n", error.text);
         return 1;
     }

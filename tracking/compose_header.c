@@ -111,6 +111,16 @@ static bool is_in_share(const struct header_writer *writer, struct text name)
            (writer->share == HEADER_INNER) == is_inner;
 }
 
+/* D7: a signature of the caller's no longer verifies once the copy was edited,
+ * and beside one that does it would say that somebody changed the message. */
+static bool is_replaced_signature(const struct header_writer *writer,
+                                  struct text name)
+{
+    const struct policy *policy = writer->planner->source->policy;
+    return policy->signing_domain[0] != '\0' && !policy->pass_through &&
+           text_is_ignoring_case(name, "DKIM-Signature");
+}
+
 static bool is_removed(const struct header_writer *writer, struct text name)
 {
     if (!writer->is_message) {
@@ -120,6 +130,7 @@ static bool is_removed(const struct header_writer *writer, struct text name)
         return text_is_ignoring_case(name, "Return-Path");
     }
     return is_private(name) || control_is_field(name) ||
+           is_replaced_signature(writer, name) ||
            (writer->removes_unsubscribe && unsubscribe_is_field(name));
 }
 

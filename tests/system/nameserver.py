@@ -5,8 +5,11 @@
                 "mx.a.example": ["A 127.0.0.2"]})
 
 A name that is not listed does not exist; "SERVFAIL" as a record is answered so;
-"." in "MX 0 ." is the root (RFC 7505).
+"." in "MX 0 ." is the root (RFC 7505). A TXT over 255 octets is written in one
+string, and served in several (RFC 6376, 3.6.2.2).
 """
+
+import re
 
 import dnslib
 import dnslib.server
@@ -16,11 +19,14 @@ class Resolver(dnslib.server.BaseResolver):
     def __init__(self, records):
         self.records = records
         self.questions = []
-        # A record that cannot be served is the test's mistake: say so now.
         for name, values in records.items():
-            for value in values:
-                if value != "SERVFAIL":
-                    dnslib.RR.fromZone(f"{name}. 60 IN {self.absolute(value)}")
+            self.check(name, values)
+
+    def check(self, name, values):
+        """A record that cannot be served is the test's mistake: say so now."""
+        for value in values:
+            if value != "SERVFAIL":
+                dnslib.RR.fromZone(f"{name}. 60 IN {self.absolute(value)}")
 
     def resolve(self, request, handler):
         reply = request.reply()
@@ -48,6 +54,9 @@ class Resolver(dnslib.server.BaseResolver):
     @staticmethod
     def absolute(record):
         words = record.split()
+        if words[0] == "TXT":
+            return re.sub('"([^"]{256,})"', lambda long: " ".join(
+                f'"{piece}"' for piece in re.findall(".{1,255}", long[1])), record)
         if words[0] in ("MX", "CNAME") and not words[-1].endswith("."):
             words[-1] += "."
         return " ".join(words)
@@ -79,6 +88,12 @@ class Nameserver:
         self.servers = [udp, tcp]
         for server in self.servers:
             server.start_thread()
+
+    def add(self, records):
+        """More of them, from now on; those of a name take the place of others."""
+        for name, values in records.items():
+            self.resolver.check(name, values)
+            self.resolver.records[name.lower()] = list(values)
 
     @property
     def setting(self):

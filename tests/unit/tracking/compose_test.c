@@ -911,6 +911,39 @@ static void differences_are_described(void **state)
     }
 }
 
+/* D7 */
+static void signatures_of_others_leave_where_we_sign(void **state)
+{
+    static const char message[] =
+        "DKIM-Signature: v=1; d=a;\r\n\tb=\r\nFrom: a@b\r\n"
+        "dkim-signature : v=1\r\nX-DKIM-Signature: x\r\n"
+        "Content-Type: message/rfc822\r\n\r\nDKIM-Signature: inner\r\n\r\n";
+    static const char without[] =
+        "From: a@b\r\nX-DKIM-Signature: x\r\n"
+        "Content-Type: message/rfc822\r\n\r\nDKIM-Signature: inner\r\n\r\n";
+    static const struct {
+        const char *signing_domain;
+        const char *settings;
+        const char *copied;
+    } rows[] = {
+        { "b", "", without },
+        { "b", "track_opens=off track_clicks=off", without },
+        { "b", "pass_through=on", message },
+        { "", "", message },
+        { "", "pass_through=on", message },
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct buffer bytes = { 0 };
+        struct error error;
+        struct policy *policy = changed_policy(*state, rows[i].settings);
+        policy->signing_domain = rows[i].signing_domain;
+        assert_true(try_policy(*state, text_of(message), policy, false,
+                               &somebody, &bytes, &error));
+        assert_string_equal(bytes.data, rows[i].copied);
+        buffer_free(&bytes);
+    }
+}
+
 /* --- the corpora --- */
 
 static size_t tried_count;
@@ -1290,6 +1323,8 @@ int main(void)
         ROW("lines are wrapped if asked", lines_are_wrapped_if_asked),
         ROW("T14: links have a limit", links_have_a_limit),
         ROW("differences are described", differences_are_described),
+        ROW("signatures of others leave where we sign",
+            signatures_of_others_leave_where_we_sign),
         ROW("F8, F9, F11, T15: the corpora hold", corpora_hold),
     };
     return cmocka_run_group_tests_name("tracking/compose", tests, NULL, NULL);
