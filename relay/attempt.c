@@ -24,6 +24,7 @@
 #include "sql/directory.h"
 #include "sql/messages.h"
 #include "sql/results.h"
+#include "tracking/bounce_class.h"
 
 #define HOSTS_PER_ROUND 5
 
@@ -274,6 +275,8 @@ static void fill_event(struct attempt_record *record, const char *kind,
         result->reply != NULL ? result->reply : outcome->text);
     if (detail != NULL && result->bounce_class != NULL) {
         json_object_set_new(detail, "class", json_string(result->bounce_class));
+        json_object_set_new(detail, "severity",
+                            json_string(result->bounce_severity));
         json_object_set_new(detail, "suppresses",
                             json_boolean(result->suppresses));
     }
@@ -363,36 +366,40 @@ static void finish(struct attempt_record *record, const char *state,
 
 /* What a host said of this recipient alone, or DNS of its domain: a message
  * that the server of five recipients did not like suppresses nobody. */
-static bool is_about_address(const struct smtp_outcome *outcome)
+static bool is_about_address(const struct attempt_facts *facts,
+                             const struct smtp_outcome *outcome)
 {
     bool is_reply = outcome->reply.code >= 500;
+    bool is_of_one =
+        outcome->scope == SCOPE_RECIPIENT ||
+        (outcome->scope == SCOPE_MESSAGE && facts->has_one_recipient);
     bool is_of_dns = outcome->reply.code == 0 && outcome->scope == SCOPE_SITE;
-    return (is_reply && outcome->scope == SCOPE_RECIPIENT) || is_of_dns;
+    return (is_reply && is_of_one) || is_of_dns;
 }
 
-/* What a final failure says of the address itself. */
+/* What a refusal means, in the dialogue as in a later report (B1), and whether
+ * the address is given up for it. */
 static void note_bounce(struct attempt_record *record,
+                        const struct attempt_facts *facts,
                         const struct smtp_outcome *outcome,
                         const struct directory_account *account)
 {
-    static const struct {
-        const char *enhanced;
-        const char *bounce_class;
-    } classes[] = {
-        { "5.1.1", "invalid-address" }, /* no such mailbox */
-        { "5.1.2", "invalid-domain" }, /* no such system */
-        { "5.1.10", "invalid-domain" }, /* null MX (RFC 7505) */
-    };
     struct delivery_result *result = &record->result;
-    if (!is_about_address(outcome)) {
-        return;
-    }
-    for (size_t i = 0; i < ARRAY_LENGTH(classes); i++) {
-        if (strcmp(outcome->enhanced, classes[i].enhanced) == 0) {
-            result->bounce_class = classes[i].bounce_class;
-            result->suppresses =
-                account != NULL && account->suppresses_hard_bounces;
-        }
+    struct bounce_verdict verdict;
+    bool is_final = outcome->verdict == VERDICT_FAILED;
+    struct bounce_reply reply = {
+        .text = text_of(result->reply),
+        .code = outcome->reply.code > 0 ? (unsigned)outcome->reply.code : 0,
+        .status = text_of(outcome->enhanced),
+        .step = bounce_step_of(text_of(outcome->step)),
+    };
+    bounce_class_decide(&reply, &verdict);
+    result->bounce_class = bounce_class_name(verdict.class);
+    result->bounce_severity = bounce_severity_name(verdict.severity);
+    if (is_final && is_about_address(facts, outcome) && account != NULL &&
+        account->suppresses_hard_bounces) {
+        result->suppresses = verdict.suppresses;
+        result->counts_inactive = verdict.class == BOUNCE_INACTIVE;
     }
     result->suppression_evidence = result->reply;
     result->inactive_count = (int)relay_settings_now()->inactive_count;
@@ -460,7 +467,7 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
         record->result.next = RESULT_KEPT;
         next = ATTEMPT_NEXT_HOST;
     } else if (outcome->verdict == VERDICT_FAILED) {
-        note_bounce(record, outcome, account);
+        note_bounce(record, facts, outcome, account);
         finish(record, "failed", "bounced", outcome);
         prepare_reports(record, delivery, REPORT_FAILED, facts, outcome,
                         account);
@@ -473,6 +480,7 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
         prepare_reports(record, delivery, REPORT_FAILED, facts, &expired,
                         account);
     } else {
+        note_bounce(record, facts, outcome, account);
         reschedule(record, delivery, outcome);
         next = ATTEMPT_GIVEN_BACK;
     }

@@ -25,6 +25,7 @@ struct attempt_facts {
     int64_t transfer_milliseconds;
     const char *tls; /* or NULL */
     struct text transcript;
+    bool has_one_recipient; /* its transaction had */
     bool peer_has_dsn;
     const char *site; /* for the log */
     bool has_other_host; /* another host of the site can be tried at once */

@@ -50,12 +50,13 @@ struct delivery_result {
     int64_t transfer_milliseconds;
     struct text transcript;
 
-    /* What the reply says of the address itself (class of bounce): "" for
-     * nothing. With suppresses the address is suppressed, for the reason
+    /* What the reply means: "invalid_address", "hard"; NULL: it was no refusal.
+     * With suppresses the address is suppressed, for the reason
      * hard_bounce; with counts_inactive it is once inactive_count deliveries of
      * it ended so, the first and the last at least inactive_milliseconds apart
      * and none delivered in between. */
     const char *bounce_class;
+    const char *bounce_severity;
     bool suppresses;
     bool counts_inactive;
     int inactive_count; /* 1 at least */

@@ -276,7 +276,7 @@ def test_b1_a_reply_that_names_the_address_suppresses_it(bouncing):
     assert re.search(r"hard_bounce on 20\d\d-\d\d-\d\d \(550 5\.1\.1 No such user\)",
                      said.text)
     detail = baton.value("SELECT detail FROM baton.event WHERE kind = 'bounced'")
-    assert detail["class"] == "invalid-address" and detail["suppresses"] is True
+    assert detail["class"] == "invalid_address" and detail["suppresses"] is True
 
 
 def test_an_account_may_not_want_that(bouncing):
