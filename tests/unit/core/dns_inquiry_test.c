@@ -122,6 +122,15 @@ static bool ask_silence(void *owner, struct dns_inquiry *inquiry)
     return dns_inquiry_ask(inquiry, DNS_TYPE_TXT, "silent.test") != NULL;
 }
 
+/* Its question is on its way when the loop stops. */
+static bool ask_and_stop(void *owner, struct dns_inquiry *inquiry)
+{
+    struct inquiry_rig *rig = owner;
+    assert_null(dns_inquiry_ask(inquiry, DNS_TYPE_TXT, "b.test"));
+    loop_stop(rig->loop);
+    return false;
+}
+
 static void stop(void *owner)
 {
     struct inquiry_rig *rig = owner;
@@ -146,6 +155,10 @@ static void freed_inquiries_do_not_run(void **state)
     timer_start(&timer, rig.loop, 50, stop, &rig);
     loop_run(rig.loop);
     assert_int_equal(steps.run_count, 1);
+    dns_inquiry_free(&inquiry);
+    /* Before an answer that comes. */
+    inquiry = dns_inquiry_start(rig.loop, rig.resolver, ask_and_stop, &rig);
+    loop_run(rig.loop);
     dns_inquiry_free(&inquiry);
     inquiry_rig_run(&rig, follow, &steps);
     assert_string_equal(steps.last, "c.test");
