@@ -11,9 +11,16 @@
 
 /* Records at one selector; there should be one (3.6.2.2). */
 #define KEY_RECORDS_MAX 4
+/* More than any mail has: h= is compared with all of them. */
+#define FIELDS_MAX 10000
+
+struct field {
+    struct text whole; /* folds and CRLF included */
+    struct text name;
+};
 
 struct fields {
-    struct text *fields; /* whole, folds and CRLF included */
+    struct field *fields;
     size_t count;
     size_t capacity;
 };
@@ -56,14 +63,16 @@ static bool is_empty_line(struct text line)
     return text_is(line, "\r\n") || text_is(line, "\n");
 }
 
-static void add_field(struct fields *fields, struct text field)
+static void add_field(struct fields *fields, struct text whole)
 {
+    struct text name = text_slice(whole, 0, text_find_byte(whole, ':'));
     if (fields->count == fields->capacity) {
         fields->capacity = fields->capacity > 0 ? 2 * fields->capacity : 64;
         fields->fields = memory_resize(
             fields->fields, fields->capacity * sizeof(*fields->fields));
     }
-    fields->fields[fields->count++] = field;
+    fields->fields[fields->count++] =
+        (struct field){ .whole = whole, .name = text_trim(name) };
 }
 
 /* Returns the body. */
@@ -86,13 +95,6 @@ static struct text read_fields(struct text message, struct fields *out_fields)
     return (struct text){ "", 0 };
 }
 
-static bool is_named(struct text field, struct text name)
-{
-    size_t colon = text_find_byte(field, ':');
-    return text_equal_ignoring_case(text_trim(text_slice(field, 0, colon)),
-                                    name);
-}
-
 /* 2. What was signed. */
 
 /* The fields of h=, each time the lowest one that was not taken yet; those that
@@ -107,10 +109,11 @@ static void collect_fields(const struct fields *fields,
     while (text_split(&names, ':', &name)) {
         name = tag_trim(name);
         for (size_t i = fields->count; i > 0; i--) {
-            if (!is_taken[i - 1] && is_named(fields->fields[i - 1], name)) {
+            const struct field *field = &fields->fields[i - 1];
+            if (!is_taken[i - 1] &&
+                text_equal_ignoring_case(field->name, name)) {
                 is_taken[i - 1] = true;
-                canonical_field(fields->fields[i - 1], signature->header_form,
-                                out);
+                canonical_field(field->whole, signature->header_form, out);
                 break;
             }
         }
@@ -232,6 +235,9 @@ static void prepare(struct candidate *candidate, struct text field,
 {
     candidate->field = field;
     read_signature(candidate, now);
+    if (!candidate->is_decided && fields->count > FIELDS_MAX) {
+        refuse(candidate, DKIM_NEUTRAL, "the header has too many fields");
+    }
     if (!candidate->is_decided) {
         check_body(body, candidate);
     }
@@ -331,14 +337,14 @@ struct dkim_verification *dkim_verification_open(struct text message,
         memory_alloc(sizeof(*verification));
     struct text body = read_fields(message, &fields);
     for (size_t i = 0; i < fields.count; i++) {
-        if (!is_named(fields.fields[i], TEXT_LITERAL("DKIM-Signature"))) {
+        if (!text_is_ignoring_case(fields.fields[i].name, "DKIM-Signature")) {
             continue;
         }
         if (verification->count == DKIM_SIGNATURES_MAX) {
             verification->skipped_count++;
         } else {
             prepare(&verification->candidates[verification->count++],
-                    fields.fields[i], &fields, body, now);
+                    fields.fields[i].whole, &fields, body, now);
         }
     }
     memory_free(fields.fields);

@@ -57,6 +57,9 @@ const char *slip_without_quotes(struct inspection *inspection,
 bool slip_has_quotes(struct text text);
 /* Addresses of Cloudflare: the provider answers in the place of the record. */
 bool slip_is_proxied(const struct dns_answer *addresses);
+/* Whether only a record for "*" answers for the name: an address or CNAME that
+ * a name nobody entered has as well. Adds questions. */
+bool slip_is_wildcard(struct inspection *inspection, const char *name);
 /* The left part of a name that is to be entered in a form for the domain. */
 const char *slip_entered_name(struct inspection *inspection, const char *name);
 

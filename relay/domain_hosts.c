@@ -74,7 +74,15 @@ static bool has_anything(const struct host *host)
 /* Where a CNAME should be, and is not, or leads elsewhere. */
 static void judge_alias(struct host *host)
 {
-    if (host->alias->count > 0) {
+    if (slip_is_wildcard(host->inspection, host->name)) {
+        SAY(host, DOMAIN_MISSING,
+            "Only the record for all names (*%s) answers for %s. Enter a "
+            "record "
+            "of its own, which comes before it: name \"%s\", type CNAME, "
+            "target "
+            "%s",
+            strchr(host->name, '.'), host->name, entered(host), host->target);
+    } else if (host->alias->count > 0) {
         const char *target = host->alias->records.names[0].host;
         if (slip_is_completed(host->inspection, target, host->target)) {
             SAY(host, DOMAIN_WRONG,
@@ -280,6 +288,13 @@ static void judge_addresses(struct host *host)
 {
     if (host->target != NULL) {
         judge_alias(host);
+    } else if (slip_is_wildcard(host->inspection, host->name)) {
+        SAY(host, DOMAIN_MISSING,
+            "Only the record for all names (*%s) answers for %s. Enter a "
+            "record "
+            "of its own, which comes before it: name \"%s\", %s",
+            strchr(host->name, '.'), host->name, entered(host),
+            host->finding.expected);
     } else if (host->v4->count + host->v6->count > 0) {
         SAY(host, DOMAIN_WRONG,
             "%s has other addresses than ours. Change the record to: %s",

@@ -131,6 +131,28 @@ static void judge_no_spf(struct inspection *inspection,
     (void)slip_explain_missing(inspection, DNS_TYPE_TXT, finding);
 }
 
+/* Where the record should come with a CNAME, it is not to be edited. */
+static void judge_borrowed_spf(struct inspection *inspection,
+                               const struct spf_tally *counts,
+                               struct domain_finding *finding)
+{
+    const char *target = inspection->expected->return_cname;
+    const struct dns_answer *alias =
+        inspection_ask(inspection, DNS_TYPE_CNAME, finding->name);
+    if (alias->count > 0 && strcmp(alias->records.names[0].host, target) == 0) {
+        SAY(finding, DOMAIN_HALF,
+            "The CNAME is right, but the SPF record of its target %s does not "
+            "let us send (%s). That is not yours to repair: it is the sending "
+            "service's.",
+            target, counts->refused.reason.text);
+    } else {
+        SAY(finding, DOMAIN_WRONG,
+            "The SPF record of %s does not let us send (%s). The right one "
+            "comes by itself with the CNAME of the return path.",
+            finding->name, counts->refused.reason.text);
+    }
+}
+
 static void judge_refusal(struct inspection *inspection,
                           const struct spf_tally *counts,
                           const struct dns_answer *texts,
@@ -138,7 +160,9 @@ static void judge_refusal(struct inspection *inspection,
 {
     size_t record_count;
     const struct dns_txt *record = find_spf(texts, &record_count);
-    if (record_count > 1) {
+    if (record != NULL && inspection->expected->return_cname != NULL) {
+        judge_borrowed_spf(inspection, counts, finding);
+    } else if (record_count > 1) {
         SAY(finding, DOMAIN_WRONG,
             "%s has %zu SPF records, and receivers then use none. Keep one: %s",
             finding->name, record_count,

@@ -5,6 +5,9 @@
 #include "core/memory.h"
 #include "relay/domain_check_internal.h"
 
+/* Nobody enters this one. */
+#define PROBE_LABEL "baton-asks-for-a-wildcard"
+
 /* Parts of a domain that can be a zone of a provider: more than one label. */
 #define ZONES_MAX 4
 
@@ -191,4 +194,42 @@ bool slip_is_proxied(const struct dns_answer *addresses)
         }
     }
     return false;
+}
+
+static bool is_same(const struct dns_answer *a, const struct dns_answer *b)
+{
+    if (a->count != b->count || a->count == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        bool is_found = false;
+        for (size_t k = 0; k < b->count; k++) {
+            is_found |= a->type == DNS_TYPE_CNAME
+                            ? strcmp(a->records.names[i].host,
+                                     b->records.names[k].host) == 0
+                            : network_address_equal(&a->records.addresses[i],
+                                                    &b->records.addresses[k]);
+        }
+        if (!is_found) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool slip_is_wildcard(struct inspection *inspection, const char *name)
+{
+    static const enum dns_type types[] = { DNS_TYPE_CNAME, DNS_TYPE_A,
+                                           DNS_TYPE_AAAA };
+    const char *dot = strchr(name, '.');
+    bool is_wildcard = false;
+    if (dot == NULL || strlen(dot) + sizeof(PROBE_LABEL) > DNS_HOST_MAX) {
+        return false;
+    }
+    const char *probe = arena_printf(inspection->arena, PROBE_LABEL "%s", dot);
+    for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
+        is_wildcard |= is_same(inspection_ask(inspection, types[i], name),
+                               inspection_ask(inspection, types[i], probe));
+    }
+    return is_wildcard;
 }

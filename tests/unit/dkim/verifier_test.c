@@ -394,6 +394,22 @@ static void signatures_are_counted(void **state)
     buffer_free(&message);
 }
 
+static void headers_are_bounded(void **state)
+{
+    struct buffer message = { 0 };
+    struct dkim_verdict verdict;
+    (void)state;
+    buffer_append_string(&message, FIELDS);
+    for (int i = 0; i < 10000; i++) {
+        buffer_append_string(&message, "X: y\r\n");
+    }
+    buffer_append_string(&message, BODY);
+    verify(message.data, RSA_FIELD, RSA_RECORD, &verdict);
+    assert_int_equal(verdict.result, DKIM_NEUTRAL);
+    assert_non_null(strstr(verdict.reason.text, "too many fields"));
+    buffer_free(&message);
+}
+
 /* D2, D4: what we sign is right, in every form that a body may have. */
 static void what_we_sign_is_right(void **state)
 {
@@ -596,6 +612,7 @@ int main(void)
         cmocka_unit_test(a_length_is_reported),
         cmocka_unit_test(keys_are_looked_up),
         cmocka_unit_test(signatures_are_counted),
+        cmocka_unit_test(headers_are_bounded),
         { "D2, D4: what we sign is right", what_we_sign_is_right, NULL, NULL,
           NULL },
         cmocka_unit_test(corpora_verify),

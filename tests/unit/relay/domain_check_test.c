@@ -303,6 +303,21 @@ static const struct check_case cases[] = {
       NULL,
       false,
       { { "shop.test", A, 0, "192.0.2.9" } } },
+    { "the CNAME brings a record without us",
+      DOMAIN_SPF,
+      DOMAIN_HALF,
+      "The CNAME is right, but the SPF record of its target",
+      "TXT v=spf1 -all",
+      false,
+      { { RETURN_NAME, CNAME, 0, "bounce.relay.test" },
+        { "bounce.relay.test", TXT, 0, "v=spf1 -all" } } },
+    { "a record of another service where the CNAME should be",
+      DOMAIN_SPF,
+      DOMAIN_WRONG,
+      "The right one comes by itself with the CNAME",
+      "TXT v=spf1 -all",
+      false,
+      { { RETURN_NAME, TXT, 0, "v=spf1 -all" } } },
     { "no SPF",
       DOMAIN_SPF,
       DOMAIN_MISSING,
@@ -406,6 +421,23 @@ static const struct check_case cases[] = {
       "A 104.21.3.4",
       false,
       { { TRACKING_NAME, A, 0, "104.21.3.4" } } },
+    { "a wildcard",
+      DOMAIN_TRACKING,
+      DOMAIN_MISSING,
+      "Only the record for all names (*.shop.test) answers for click.shop.test",
+      "A 192.0.2.9",
+      false,
+      { { TRACKING_NAME, A, 0, "192.0.2.9" },
+        { "baton-asks-for-a-wildcard.shop.test", A, 0, "192.0.2.9" } } },
+    { "a wildcard CNAME, and addresses are expected",
+      DOMAIN_TRACKING,
+      DOMAIN_MISSING,
+      "name \"click\", A 192.0.2.80",
+      "CNAME web.test",
+      true,
+      { { TRACKING_NAME, CNAME, 0, "web.test" },
+        { "web.test", A, 0, "192.0.2.9" },
+        { "baton-asks-for-a-wildcard.shop.test", CNAME, 0, "web.test" } } },
     { "no tracking host",
       DOMAIN_TRACKING,
       DOMAIN_MISSING,
@@ -534,7 +566,14 @@ static void open_world(struct world *world, const struct zone_row *rows)
     memset(world, 0, sizeof(*world));
     memcpy(world->zone, service, sizeof(service));
     for (size_t i = 0; i < ROWS_MAX && rows[i].name != NULL; i++) {
-        world->zone[count++] = rows[i];
+        /* In the place of the service's own, if it has such. */
+        size_t k = 0;
+        while (k < ARRAY_LENGTH(service) &&
+               (strcmp(service[k].name, rows[i].name) != 0 ||
+                service[k].type != rows[i].type)) {
+            k++;
+        }
+        world->zone[k < ARRAY_LENGTH(service) ? k : count++] = rows[i];
     }
     world->domain = "shop.test";
     world->loop = loop_create();
