@@ -167,6 +167,18 @@ static void test_steps(void **state)
     assert_false(
         decide("550 5.7.1 User unknown", BOUNCE_STEP_UNTOLD).suppresses);
     assert_false(decide("User unknown", BOUNCE_STEP_UNTOLD).suppresses);
+    /* Before RCPT it is about the sender. */
+    struct bounce_verdict early =
+        decide("550 5.1.2 Domain not found", BOUNCE_STEP_MAIL);
+    assert_int_equal(early.class, BOUNCE_AUTHENTICATION);
+    assert_false(early.suppresses);
+    assert_false(decide("554 5.7.1 <a@b.example>: Recipient address rejected: "
+                        "come back as a friend",
+                        BOUNCE_STEP_RCPT)
+                     .suppresses);
+    assert_class("553 sorry, that domain isn't in my list of allowed rcpthosts "
+                 "(#5.7.1)",
+                 BOUNCE_PROTOCOL, false);
     assert_int_equal(bounce_step_of(TEXT_LITERAL("RCPT TO")), BOUNCE_STEP_RCPT);
     assert_int_equal(bounce_step_of(TEXT_LITERAL("final dot")),
                      BOUNCE_STEP_DATA);
