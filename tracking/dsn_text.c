@@ -606,10 +606,14 @@ static void explain(const struct text_reader *text,
     bool is_decided = decide(&inquiry, text_of(recipient->diagnostic));
     for (int attempt = 0; attempt < ATTEMPTS && !is_decided; attempt++) {
         /* What another may have caused is asked only if nothing is told. */
-        bool is_of_all = attempt >= ATTEMPT_REPLIES;
-        bool is_needed = count == 1 || recipient->verdict.weight == WEIGHT_NONE;
-        if (!is_of_all || (is_needed && count <= RECIPIENTS_TOGETHER_MAX)) {
+        bool is_of_all = attempt >= ATTEMPT_REPLIES && count > 1;
+        bool is_untold = recipient->verdict.weight == WEIGHT_NONE;
+        if (!is_of_all || (is_untold && count <= RECIPIENTS_TOGETHER_MAX)) {
             is_decided = decide_by_lines(&inquiry, attempt);
+        }
+        if (is_of_all && is_untold && recipient->verdict.suppresses) {
+            recipient->verdict.suppresses = false;
+            recipient->verdict.severity = BOUNCE_SOFT;
         }
     }
     settle(recipient, text->reader->arena);
