@@ -32,6 +32,15 @@ static const char *const challenge[] = {
     "your message * held until you", NULL,
 };
 
+/* Refused is the sender, whatever is said of addresses. */
+static const char *const certain_sender[] = {
+    "sender verify failed", "sender address rejected",
+    "sender verification failed", "sender address verif", "sender * null mx",
+    "null mx * sender", "domain of sender", "sender domain", "senders domain",
+    "sender address domain", "envelope sender domain", "mail from domain",
+    "from domain is invalid", "return path domain", NULL,
+};
+
 /* What means one thing only, whatever else is said and without any code. */
 static const char *const certain_domain[] = {
     "account or domain may not exist", "all relevant mx records point to non",
@@ -73,15 +82,12 @@ static const char *const authentication[] = {
     "not allowed to send from", "not allowed to send mail from",
     "not permitted to send from", "not authorized to send",
     "not authorised to send", "is not authorized to use",
-    "sender verify failed", "sender verification", "verify sender",
-    "verification failed for", "could not verify sender",
-    "cannot verify sender", "callout verification", "sender address rejected",
+    "sender verification", "verify sender", "verification failed for",
+    "could not verify sender", "cannot verify sender", "callout verification",
     "sender rejected", "sender denied", "sender is not allowed",
     "sender not allowed", "sender invalid", "invalid sender", "bad sender",
-    "sender domain", "sender address domain", "domain of sender",
-    "senders domain", "sending domain", "sender unknown", "unknown sender",
-    "from domain is invalid", "valid from", "domain not found mail from",
-    "return path * invalid", "envelope sender domain", "mail from domain",
+    "sending domain", "sender unknown", "unknown sender", "valid from",
+    "domain not found mail from", "return path * invalid",
     "mail from command * domain", "unroutable sender", "unrouteable sender",
     "sender is invalid", "mail from must", "no resent from field",
     "from address not verified", "email address is not verified",
@@ -97,8 +103,7 @@ static const char *const authentication[] = {
     "failed authentication", "mail from * rejected", "absender", "dane ",
     "mta sts", "arc ", "e2110", "e2120", "not accept mail from your domain",
     "no such domain ", "authrequired", "must be same as authorization user",
-    "sender address verif", "invalid sender domain",
-    "recipient not * authenticated", NULL,
+    "invalid sender domain", "recipient not * authenticated", NULL,
 };
 
 /* Too much, too fast, too early. */
@@ -114,7 +119,7 @@ static const char *const rate[] = {
     "exceeded * connections", "maximum number of connections",
     "recipients limit", "limit exceeded on", "sending limit", "daily limit",
     "hourly limit", "message limit", "quota * per hour", "per hour", "per day",
-    "per minute", "throttl", "slow down", "deferred * due to", "traffic",
+    "per minute", "throttl", "slow down", "deferred * due to",
     "unexpected volume", "volume * mail", "greylist", "graylist", "grey list",
     "try again in", "try again in a few", "temporarily rejected try",
     "concurrency", "receiving mail too", "receiving email too",
@@ -124,7 +129,8 @@ static const char *const rate[] = {
     "load too high", "system is busy", "server busy", "server too busy",
     "service too busy", "recipient throttl", "recipients this hour",
     "please slow", "number of messages * per", "resources restricted",
-    "temporarily restricted", "frequency limited", "concurrent connections", NULL,
+    "temporarily restricted", "frequency limited", "concurrent connections",
+    "too much traffic", "traffic limit", "excessive traffic", NULL,
 };
 
 /* Our address or name is refused, or a policy of theirs. */
@@ -188,7 +194,8 @@ static const char *const reputation[] = {
     "permanently deferred", "access to submit messages", "your access to",
     "access to this mail system", "connections will not be accepted",
     "connection denied", "is not welcome", "delivery not authorized",
-    "not authorized message refused", "allowed senders list", NULL,
+    "not authorized message refused", "allowed senders list",
+    "traffic not accepted", NULL,
 };
 
 static const char *const mailbox_full[] = {
@@ -260,7 +267,7 @@ static const char *const inactive[] = {
 
 /* The message, or what the recipient thinks of it. */
 static const char *const content[] = {
-    " spam", "antispam", "unsolicited", "junk", " ube", " uce", " ube ",
+    " spam", " antispam", "unsolicited", "junk", " ube", " uce", " ube ",
     "bulk mail", "bulk email", "phish", "virus", "malware", "trojan", "worm",
     "infected", "scored as", "high probability", "content rejected",
     "content reject", "content filter", "contentfilter", "message content",
@@ -521,6 +528,7 @@ static const char *const vague_expired[] = {
 const struct bounce_patterns bounce_class_patterns[] = {
     { BOUNCE_SUPPRESSED, suppressed, WEIGHT_PLAIN },
     { BOUNCE_CHALLENGE, challenge, WEIGHT_PLAIN },
+    { BOUNCE_AUTHENTICATION, certain_sender, WEIGHT_CERTAIN },
     { BOUNCE_INVALID_DOMAIN, certain_domain, WEIGHT_CERTAIN },
     { BOUNCE_INVALID_ADDRESS, certain_address, WEIGHT_CERTAIN },
     { BOUNCE_AUTHENTICATION, authentication, WEIGHT_PLAIN },

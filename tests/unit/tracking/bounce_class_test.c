@@ -91,6 +91,11 @@ static void test_providers_codes(void **state)
     assert_class("550 5.7.27", BOUNCE_AUTHENTICATION, false);
     assert_class("550 5.7.27 Host does not accept mail", BOUNCE_INVALID_DOMAIN,
                  true);
+    assert_class("550 5.7.27 Sender address has a null MX",
+                 BOUNCE_AUTHENTICATION, false);
+    assert_class("553 5.1.8 Domain of sender address x@y.example could not be "
+                 "found",
+                 BOUNCE_AUTHENTICATION, false);
     assert_class("550 5.7.30", BOUNCE_AUTHENTICATION, false);
     assert_class("550-5.7.30 DKIM = did not pass", BOUNCE_AUTHENTICATION,
                  false);
