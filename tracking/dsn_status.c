@@ -45,7 +45,7 @@ static const char *without_type(const char *value)
     return semicolon + strspn(semicolon, " \t");
 }
 
-/* "\\x{E9}" at the beginning: how long it is, or 0. */
+/* "\x{E9}" at the beginning: how long it is, or 0. */
 static size_t measure_escape(const char *at)
 {
     if (strncmp(at, "\\x{", 3) != 0) {
@@ -55,7 +55,7 @@ static size_t measure_escape(const char *at)
     return digits >= 2 && digits <= 6 && at[3 + digits] == '}' ? digits + 4 : 0;
 }
 
-/* RFC 6533, 3: "a\\x{E9}@b" of a utf-8 address; a number as HTML has them. */
+/* RFC 6533, 3: "a\x{E9}@b" of a utf-8 address; a number as HTML has them. */
 static const char *decode_utf8_address(struct arena *arena, const char *written)
 {
     struct buffer plain = { 0 };

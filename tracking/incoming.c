@@ -442,14 +442,6 @@ static struct text unquoted(struct arena *arena, struct text text)
 
 /* -- the whole -- */
 
-static const char *first_address(struct arena *arena, const char *value)
-{
-    struct text rest = text_of(value);
-    struct text address;
-    return address_text_next(&rest, &address) ? arena_copy_text(arena, address)
-                                              : "";
-}
-
 static void read_returned(struct arena *arena, struct text message,
                           struct incoming_returned *out_returned)
 {
@@ -461,11 +453,11 @@ static void read_returned(struct arena *arena, struct text message,
     out_returned->header = header;
     out_returned->message_id = incoming_field(arena, header, "Message-ID");
     out_returned->envelope_sender =
-        first_address(arena, incoming_field(arena, header, "Return-Path"));
+        address_text_first(arena, incoming_field(arena, header, "Return-Path"));
     out_returned->from =
-        first_address(arena, incoming_field(arena, header, "From"));
+        address_text_first(arena, incoming_field(arena, header, "From"));
     out_returned->to =
-        first_address(arena, incoming_field(arena, header, "To"));
+        address_text_first(arena, incoming_field(arena, header, "To"));
 }
 
 static void read_returned_part(const struct reader *reader)
