@@ -112,3 +112,11 @@ bool address_text_next(struct text *rest, struct text *out_address)
     *rest = text_slice(text, text.length, text.length);
     return false;
 }
+
+const char *address_text_first(struct arena *arena, const char *value)
+{
+    struct text rest = text_of(value);
+    struct text address;
+    return address_text_next(&rest, &address) ? arena_copy_text(arena, address)
+                                              : "";
+}

@@ -88,14 +88,6 @@ static void add_recipients(struct arf *arf, struct arena *arena,
     }
 }
 
-static const char *address_in(struct arena *arena, const char *value)
-{
-    struct text rest = text_of(value);
-    struct text address;
-    return address_text_next(&rest, &address) ? arena_copy_text(arena, address)
-                                              : "";
-}
-
 static void keep_first(const char **slot, const char *value)
 {
     if ((*slot)[0] == '\0') {
@@ -114,7 +106,7 @@ static void read_field(struct arf *arf, struct arena *arena, struct text name,
                text_is_ignoring_case(name, "Removal-Recipient")) {
         add_recipients(arf, arena, value);
     } else if (text_is_ignoring_case(name, "Original-Mail-From")) {
-        keep_first(&arf->mail_from, address_in(arena, value));
+        keep_first(&arf->mail_from, address_text_first(arena, value));
     } else if (text_is_ignoring_case(name, "Original-Envelope-Id")) {
         keep_first(&arf->envelope_id, value);
     } else if (text_is_ignoring_case(name, "Reported-Domain")) {

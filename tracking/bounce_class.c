@@ -192,22 +192,37 @@ static bool is_generic(const char *status)
  * a policy (5.7.x), or it answers the message instead of the address. Some
  * providers say "User unknown" after the final dot when they mean "the
  * recipient filters you". A phrase without any code or status could be about
- * anything, unless it is certain. */
+ * anything. */
 static bool is_doubtful(const struct bounce_verdict *verdict,
                         enum bounce_step step)
 {
     const char *status = verdict->status;
-    if (strncmp(status, "5.1.", 4) == 0 ||
-        verdict->class == BOUNCE_INVALID_DOMAIN) {
-        return false;
-    }
-    if (step == BOUNCE_STEP_RCPT) {
+    if (strncmp(status, "5.1.", 4) == 0) {
         return false;
     }
     bool is_policy = strncmp(status, "5.7.", 4) == 0;
+    /* 501 to HELO or MAIL is about what the sender said. */
+    bool is_syntax = verdict->code >= 500 && verdict->code <= 504;
+    if (step == BOUNCE_STEP_RCPT) {
+        return is_policy && verdict->weight == WEIGHT_VAGUE;
+    }
     bool is_bare = verdict->code == 0 && is_generic(status);
     bool is_untold = step == BOUNCE_STEP_UNTOLD && is_generic(status);
-    return step == BOUNCE_STEP_DATA || is_policy || is_bare || is_untold;
+    bool is_about_host = verdict->class == BOUNCE_INVALID_DOMAIN;
+    return step == BOUNCE_STEP_DATA || is_policy || is_syntax ||
+           (!is_about_host && (is_bare || is_untold));
+}
+
+/* Before RCPT nobody has heard of the recipient: what is unknown is the
+ * sender, or his domain. */
+static void mind_sender(struct bounce_verdict *verdict, enum bounce_step step)
+{
+    bool is_early = step == BOUNCE_STEP_CONNECT || step == BOUNCE_STEP_MAIL;
+    bool is_missing = verdict->class == BOUNCE_INVALID_ADDRESS ||
+                      verdict->class == BOUNCE_INVALID_DOMAIN;
+    if (is_early && is_missing) {
+        verdict->class = BOUNCE_AUTHENTICATION;
+    }
 }
 
 static void judge_severity(struct bounce_verdict *verdict,
@@ -249,6 +264,7 @@ void bounce_class_decide(const struct bounce_reply *reply,
         !decide_by_status(out_verdict)) {
         decide_by_code(out_verdict);
     }
+    mind_sender(out_verdict, reply->step);
     judge_severity(out_verdict, reply->step);
 }
 

@@ -25,11 +25,20 @@ static const char *const suppressed[] = {
 
 /* Somebody wants to see a person first. */
 static const char *const challenge[] = {
-    "challenge/response", "challenge response", "spamarrest", "spam arrest", "boxbe",
-    "confirm your email address to deliver", "verification request",
+    "challenge/response", "challenge response", "spamarrest", "spam arrest",
+    "boxbe", "confirm your email address to deliver", "verification request",
     "please confirm that you are a person", "prove you are human",
     "click * to verify * sender", "sender confirmation required",
     "your message * held until you", NULL,
+};
+
+/* Refused is the sender, whatever is said of addresses. */
+static const char *const certain_sender[] = {
+    "sender verify failed", "sender address rejected",
+    "sender verification failed", "sender address verif", "sender * null mx",
+    "null mx * sender", "domain of sender", "sender domain", "senders domain",
+    "sender address domain", "envelope sender domain", "mail from domain",
+    "from domain is invalid", "return path domain", NULL,
 };
 
 /* What means one thing only, whatever else is said and without any code. */
@@ -73,15 +82,12 @@ static const char *const authentication[] = {
     "not allowed to send from", "not allowed to send mail from",
     "not permitted to send from", "not authorized to send",
     "not authorised to send", "is not authorized to use",
-    "sender verify failed", "sender verification", "verify sender",
-    "verification failed for", "could not verify sender",
-    "cannot verify sender", "callout verification", "sender address rejected",
+    "sender verification", "verify sender", "verification failed for",
+    "could not verify sender", "cannot verify sender", "callout verification",
     "sender rejected", "sender denied", "sender is not allowed",
     "sender not allowed", "sender invalid", "invalid sender", "bad sender",
-    "sender domain", "sender address domain", "domain of sender",
-    "senders domain", "sending domain", "sender unknown", "unknown sender",
-    "from domain is invalid", "valid from", "domain not found mail from",
-    "return path * invalid", "envelope sender domain", "mail from domain",
+    "sending domain", "sender unknown", "unknown sender", "valid from",
+    "domain not found mail from", "return path * invalid",
     "mail from command * domain", "unroutable sender", "unrouteable sender",
     "sender is invalid", "mail from must", "no resent from field",
     "from address not verified", "email address is not verified",
@@ -96,7 +102,8 @@ static const char *const authentication[] = {
     "envelope blocked * sender", "does not pass", "fails authentication",
     "failed authentication", "mail from * rejected", "absender", "dane ",
     "mta sts", "arc ", "e2110", "e2120", "not accept mail from your domain",
-    "no such domain ", NULL,
+    "no such domain ", "authrequired", "must be same as authorization user",
+    "invalid sender domain", "recipient not * authenticated", NULL,
 };
 
 /* Too much, too fast, too early. */
@@ -112,7 +119,7 @@ static const char *const rate[] = {
     "exceeded * connections", "maximum number of connections",
     "recipients limit", "limit exceeded on", "sending limit", "daily limit",
     "hourly limit", "message limit", "quota * per hour", "per hour", "per day",
-    "per minute", "throttl", "slow down", "deferred * due to", "traffic",
+    "per minute", "throttl", "slow down", "deferred * due to",
     "unexpected volume", "volume * mail", "greylist", "graylist", "grey list",
     "try again in", "try again in a few", "temporarily rejected try",
     "concurrency", "receiving mail too", "receiving email too",
@@ -121,7 +128,9 @@ static const char *const rate[] = {
     "maximum * per * exceeded", "sent too many", "speeding", "frequency",
     "load too high", "system is busy", "server busy", "server too busy",
     "service too busy", "recipient throttl", "recipients this hour",
-    "please slow", "number of messages * per", NULL,
+    "please slow", "number of messages * per", "resources restricted",
+    "temporarily restricted", "frequency limited", "concurrent connections",
+    "too much traffic", "traffic limit", "excessive traffic", NULL,
 };
 
 /* Our address or name is refused, or a policy of theirs. */
@@ -179,7 +188,14 @@ static const char *const reputation[] = {
     "allowed only for", "not allowed to post", "restricted to",
     "sender not authenticated for relay", "only accepts * from",
     "is listed in", "are listed in", "was listed in", "were listed in",
-    "my name was rejected", "permission to post", "autorisation", NULL,
+    "my name was rejected", "permission to post", "autorisation",
+    "not a member of this mailing list", "not member article", " aup", "ipbl",
+    "cxbl", "rtr bl", "rtr ge", "hvu b", "dyn t", "con b1",
+    "permanently deferred", "access to submit messages", "your access to",
+    "access to this mail system", "connections will not be accepted",
+    "connection denied", "is not welcome", "delivery not authorized",
+    "not authorized message refused", "allowed senders list",
+    "traffic not accepted", NULL,
 };
 
 static const char *const mailbox_full[] = {
@@ -225,7 +241,8 @@ static const char *const too_large[] = {
     "sizelimit", "msgsize", "big attachment", "zu gross", "zu groß", "zu gro",
     "trop volumineux", "trop grand", "demasiado grande", "muito grande",
     "troppo grande", "слишком больш", "过大", "太大", "message too long",
-    "message is too long", "message length", NULL,
+    "message is too long", "message length", "email size", "mail size",
+    "size exceeded", "recipsizelimit", "sendsizelimit", NULL,
 };
 
 /* The mailbox is there, and sleeps. */
@@ -245,12 +262,12 @@ static const char *const inactive[] = {
     "user account is unavailable", "account unavailable",
     "account is unavailable", "account is temporarily", "over 180 days",
     "has not logged", "not been used", "unused for", "mailbox is frozen",
-    "inactivity", NULL,
+    "inactivity", "archived recipient", "over 90 days", "mailbox is locked", NULL,
 };
 
 /* The message, or what the recipient thinks of it. */
 static const char *const content[] = {
-    " spam", "antispam", "unsolicited", "junk", " ube", " uce", " ube ",
+    " spam", " antispam", "unsolicited", "junk", " ube", " uce", " ube ",
     "bulk mail", "bulk email", "phish", "virus", "malware", "trojan", "worm",
     "infected", "scored as", "high probability", "content rejected",
     "content reject", "content filter", "contentfilter", "message content",
@@ -283,7 +300,20 @@ static const char *const content[] = {
     "病毒", "спам", "迷惑", "courrier indesirable", "correo no deseado",
     "is filtered", "was filtered", "were filtered", "malformed message",
     "malformed header", "malformed mime", "malformed address",
-    "malformed from", NULL,
+    "malformed from", "content denied", "content presents",
+    "suspected bounce attacks", "rejected by recipients",
+    "potential security issue", "junkmail", "message body",
+    "blocked by recipient", NULL,
+};
+
+/* A server that is not the recipient's: a fault of somebody's setting. */
+static const char *const relaying[] = {
+    "rcpthosts", "relay access denied", "relaying denied", "relay denied",
+    "relay not permitted", "unable to relay", "not permitted to relay",
+    "no relaying", "not relay", "relaying is prohibited",
+    "relaying prohibited", "relay prohibited", "cannot relay", "relay attempt",
+    "relaying not allowed", "relay not allowed", "allowed to relay",
+    "relay for", "relaying from", "relaying to", "relay through", "to relay", NULL,
 };
 
 /* A domain that could not be looked up this time. */
@@ -305,27 +335,27 @@ static const char *const invalid_domain[] = {
     "domain name not found", "no such domain", "no such host",
     "nonexistent domain", "non existent domain", "nonexisting domain",
     "domain does not exist", "domain doesnt exist", "domain * does not exist",
-    "domain isnt", "domain * not exist", "nxdomain", "invalid domain",
-    "invalid host", "bad domain", "bad destination host",
-    "bad destination system", "domain invalid", "domain name is invalid",
-    "illegal host", "illegal domain", "illegal host/domain", "no mx or a",
-    "no a or mx", "neither mx nor a", "no mx record", "no mx for",
-    "no mx host", "no valid mx", "no mail exchanger", "no mail server",
-    "no mail hosts", "not have any mx", "no mx",
-    "mx lookup failed permanently", "unrouteable domain", "unroutable domain",
-    "an mx or srv record indicated", "couldnt find any host named",
-    "couldnt find any host by that name", "domain not exist",
-    "dns error * nxdomain", "name service error * not found",
-    "domain not in use", "domain is not hosted", "domain is not handled",
-    "not a valid domain", "illegal dns", "domain expired",
-    "domain has expired", "no route to domain", "not route * domain",
-    "unable to route to domain", "not configured to receive",
-    "domain is not configured", "has been configured to not receive",
-    "smtp 5.1.2", "bad destination mailbox system", "recipients domain name",
+    "domain * not exist", "nxdomain", "invalid domain", "invalid host",
+    "bad domain", "bad destination host", "bad destination system",
+    "domain name is invalid", "illegal host", "illegal domain",
+    "illegal host/domain", "no mx or a", "no a or mx", "neither mx nor a",
+    "no mx record", "no mx for", "no mx host", "no valid mx",
+    "no mail exchanger", "no mail server", "no mail hosts", "not have any mx",
+    "no mx", "mx lookup failed permanently", "unrouteable domain",
+    "unroutable domain", "an mx or srv record indicated",
+    "couldnt find any host named", "couldnt find any host by that name",
+    "domain not exist", "dns error * nxdomain",
+    "name service error * not found", "domain not in use",
+    "domain is not hosted", "domain is not handled", "not a valid domain",
+    "illegal dns", "domain expired", "domain has expired",
+    "no route to domain", "not route * domain", "unable to route to domain",
+    "not configured to receive", "domain is not configured",
+    "has been configured to not receive", "smtp 5.1.2",
+    "bad destination mailbox system", "recipients domain name",
     "domain * wasnt found", "域名", "домен не", "dominio * no existe",
     "domaine * inconnu", "domain * nicht", "domein * niet",
     "find a mail exchanger", "find any mail exchanger",
-    "couldnt find any host", NULL,
+    "couldnt find any host", "domain isnt hosted", "domain isnt known", NULL,
 };
 
 /* No such mailbox. */
@@ -402,7 +432,9 @@ static const char *const invalid_address[] = {
     "dd requested mail action aborted", "not our user", "adr.recip",
     "mm: no valid", "is not a user", "not a user", "user doesnt",
     "user does not", "recipient does not", "recipient doesnt", "ocp: ",
-    "recipients e mail address was not found", "does not have a mailbox", NULL,
+    "recipients e mail address was not found", "does not have a mailbox",
+    "recipient no longer on server", "account not available",
+    "mailbox unavailable or access denied", "no longer at this", NULL,
 };
 
 static const char *const expired[] = {
@@ -411,7 +443,7 @@ static const char *const expired[] = {
     "giving up", "given up", "gave up", "not delivered within",
     "delivery time", "could not be delivered for", "message delayed",
     "undelivered for", "too old", "timeout exceeded", "will not be retried",
-    "aborted after", "lifetime", NULL,
+    "aborted after", "lifetime", "failing for a long time", "envelope expired", NULL,
 };
 
 static const char *const dns[] = {
@@ -423,7 +455,7 @@ static const char *const dns[] = {
     "mx list * empty", "hostname", "if i am listed as mx", "mail loop",
     "loops back", "loop back", "mail loops", "too many hops", "hop count",
     "hops exceed", "routing loop", "loop detected", "routing error",
-    "route to host", NULL,
+    "route to host", "looping", "this message is looping", NULL,
 };
 
 static const char *const connection[] = {
@@ -478,7 +510,7 @@ static const char *const vague_address[] = {
     "address rejected", "recipient not accepted", "recipient refused",
     "recipient not allowed", "recipient cannot", "recipient * not accept",
     "address not", "inválid", "invalido", "yok", "550 no ", "spelling",
-    "misspelled", NULL,
+    "misspelled", "ambiguous", NULL,
 };
 
 static const char *const vague_protocol[] = {
@@ -496,6 +528,7 @@ static const char *const vague_expired[] = {
 const struct bounce_patterns bounce_class_patterns[] = {
     { BOUNCE_SUPPRESSED, suppressed, WEIGHT_PLAIN },
     { BOUNCE_CHALLENGE, challenge, WEIGHT_PLAIN },
+    { BOUNCE_AUTHENTICATION, certain_sender, WEIGHT_CERTAIN },
     { BOUNCE_INVALID_DOMAIN, certain_domain, WEIGHT_CERTAIN },
     { BOUNCE_INVALID_ADDRESS, certain_address, WEIGHT_CERTAIN },
     { BOUNCE_AUTHENTICATION, authentication, WEIGHT_PLAIN },
@@ -505,6 +538,7 @@ const struct bounce_patterns bounce_class_patterns[] = {
     { BOUNCE_TOO_LARGE, too_large, WEIGHT_PLAIN },
     { BOUNCE_INACTIVE, inactive, WEIGHT_PLAIN },
     { BOUNCE_CONTENT, content, WEIGHT_PLAIN },
+    { BOUNCE_PROTOCOL, relaying, WEIGHT_PLAIN },
     { BOUNCE_DNS, temporary_domain, WEIGHT_PLAIN },
     { BOUNCE_INVALID_DOMAIN, invalid_domain, WEIGHT_PLAIN },
     { BOUNCE_INVALID_ADDRESS, invalid_address, WEIGHT_PLAIN },

@@ -9,8 +9,8 @@
 #include "tracking/address_text.h"
 #include "tracking/dsn_internal.h"
 
-struct dsn_recipient *dsn_recipient_find(const struct dsn_reader *reader,
-                                         struct text address)
+static struct dsn_recipient *find_recipient(const struct dsn_reader *reader,
+                                            struct text address)
 {
     for (size_t i = 0; i < reader->dsn->recipient_count; i++) {
         struct dsn_recipient *recipient = &reader->dsn->recipients[i];
@@ -24,7 +24,7 @@ struct dsn_recipient *dsn_recipient_find(const struct dsn_reader *reader,
 struct dsn_recipient *dsn_recipient_add(struct dsn_reader *reader,
                                         struct text address)
 {
-    struct dsn_recipient *recipient = dsn_recipient_find(reader, address);
+    struct dsn_recipient *recipient = find_recipient(reader, address);
     struct dsn *dsn = reader->dsn;
     if (recipient != NULL || dsn->recipient_count == DSN_RECIPIENTS_MAX) {
         return recipient;
@@ -111,21 +111,13 @@ static void settle_verdicts(struct dsn *dsn)
     }
 }
 
-static const char *first_address(struct arena *arena, const char *value)
-{
-    struct text rest = text_of(value);
-    struct text address;
-    return address_text_next(&rest, &address) ? arena_copy_text(arena, address)
-                                              : "";
-}
-
 static void read_failure(struct dsn_reader *reader)
 {
     if (reader->dsn->recipient_count == 0) {
         reader->is_delay = dsn_kind_is_delay(reader);
         read_other_recipients(reader);
     }
-    dsn_text_explain(reader);
+    dsn_reason_find(reader);
     settle_verdicts(reader->dsn);
     reader->dsn->kind = kind_of_actions(reader->dsn);
 }
@@ -175,7 +167,8 @@ static void read_message(struct text message, struct arena *arena,
     incoming_read(message, arena, &reader.incoming);
     struct text header = reader.incoming.header;
     reader.subject = incoming_field(arena, header, "Subject");
-    reader.sender = first_address(arena, incoming_field(arena, header, "From"));
+    reader.sender =
+        address_text_first(arena, incoming_field(arena, header, "From"));
     out_dsn->from = reader.sender;
     out_dsn->returned = reader.incoming.returned;
     dsn_status_read(&reader);

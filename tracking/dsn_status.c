@@ -5,12 +5,14 @@
  * leave types out ("Final-Recipient: <a@b>"), so a field that was there begins
  * a new recipient as well.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/memory.h"
 #include "tracking/address_text.h"
 #include "tracking/dsn_internal.h"
 #include "tracking/encoded_word.h"
+#include "tracking/html.h"
 
 /* Bounds the cost of lying reports. */
 #define FIELDS_MAX 20000
@@ -43,51 +45,33 @@ static const char *without_type(const char *value)
     return semicolon + strspn(semicolon, " \t");
 }
 
-/* RFC 6533, 3: "a\x{E9}@b" of a utf-8 address. */
-static struct text decoded_address(struct arena *arena, const char *written)
+/* "\x{E9}" at the beginning: how long it is, or 0. */
+static size_t measure_escape(const char *at)
+{
+    if (strncmp(at, "\\x{", 3) != 0) {
+        return 0;
+    }
+    size_t digits = strspn(at + 3, "0123456789abcdefABCDEF");
+    return digits >= 2 && digits <= 6 && at[3 + digits] == '}' ? digits + 4 : 0;
+}
+
+/* RFC 6533, 3: "a\x{E9}@b" of a utf-8 address; a number as HTML has them. */
+static const char *decode_utf8_address(struct arena *arena, const char *written)
 {
     struct buffer plain = { 0 };
     for (const char *at = written; *at != '\0';) {
-        unsigned value = 0;
-        int length = 0;
-        if (strncmp(at, "\\x{", 3) == 0) {
-            const char *digit = at + 3;
-            while (length < 6 && *digit != '\0' &&
-                   strchr("0123456789abcdefABCDEF", *digit) != NULL) {
-                char low = ascii_lower(*digit);
-                value = value * 16 +
-                        (unsigned)(low > '9' ? low - 'a' + 10 : low - '0');
-                digit++;
-                length++;
-            }
-            length =
-                length > 0 && *digit == '}' && value >= 0x20 && value < 0x110000
-                    ? length
-                    : 0;
-        }
+        size_t length = measure_escape(at);
         if (length == 0) {
             buffer_append_byte(&plain, *at++);
             continue;
         }
-        at += 4 + length;
-        if (value < 0x80) {
-            buffer_append_byte(&plain, (char)value);
-        } else if (value < 0x800) {
-            buffer_append_byte(&plain, (char)(0xC0 | value >> 6));
-            buffer_append_byte(&plain, (char)(0x80 | (value & 0x3F)));
-        } else if (value < 0x10000) {
-            buffer_append_byte(&plain, (char)(0xE0 | value >> 12));
-            buffer_append_byte(&plain, (char)(0x80 | (value >> 6 & 0x3F)));
-            buffer_append_byte(&plain, (char)(0x80 | (value & 0x3F)));
-        } else {
-            buffer_append_byte(&plain, (char)(0xF0 | value >> 18));
-            buffer_append_byte(&plain, (char)(0x80 | (value >> 12 & 0x3F)));
-            buffer_append_byte(&plain, (char)(0x80 | (value >> 6 & 0x3F)));
-            buffer_append_byte(&plain, (char)(0x80 | (value & 0x3F)));
-        }
+        char reference[16];
+        int digits = (int)length - 4;
+        snprintf(reference, sizeof(reference), "&#x%.*s;", digits, at + 3);
+        html_decode(text_of(reference), false, &plain);
+        at += length;
     }
-    struct text copy = { arena_copy_text(arena, buffer_text(&plain)),
-                         plain.length };
+    char *copy = arena_copy_text(arena, buffer_text(&plain));
     buffer_free(&plain);
     return copy;
 }
@@ -107,8 +91,7 @@ static struct text read_address(struct arena *arena, const char *value)
 {
     const char *address = without_type(value);
     if (text_starts_with_ignoring_case(text_of(value), "utf-8")) {
-        struct text decoded = decoded_address(arena, address);
-        address = decoded.data;
+        address = decode_utf8_address(arena, address);
     }
     struct text rest = text_of(address);
     struct text found;

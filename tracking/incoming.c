@@ -257,15 +257,15 @@ static struct text read_report(const struct reader *reader,
                         : (struct text){ "", 0 };
 }
 
-static bool is_text(const struct reader *reader, const struct mime_part *part,
-                    const char *type, bool may_be_enclosed)
+static bool is_text(const struct mime_part *part, const char *type,
+                    bool may_be_enclosed)
 {
     size_t length = strlen(type);
     return !part->is_multipart && !part->is_message &&
            (may_be_enclosed || !part->is_enclosed) &&
            strncmp(part->type, type, length) == 0 &&
            !is_one_of(part->type, returned_types) &&
-           !is_one_of(part->type, status_types) && reader != NULL;
+           !is_one_of(part->type, status_types);
 }
 
 static bool has_words(const struct buffer *text)
@@ -283,7 +283,7 @@ static void read_texts(const struct reader *reader, const char *type,
     for (size_t i = 0; i < reader->mime.part_count; i++) {
         const struct mime_part *part = &reader->mime.parts[i];
         if (text->length < INCOMING_TEXT_MAX &&
-            is_text(reader, part, type, may_be_enclosed)) {
+            is_text(part, type, may_be_enclosed)) {
             append_notification(reader->message, part, text);
         }
     }
@@ -442,14 +442,6 @@ static struct text unquoted(struct arena *arena, struct text text)
 
 /* -- the whole -- */
 
-static const char *first_address(struct arena *arena, const char *value)
-{
-    struct text rest = text_of(value);
-    struct text address;
-    return address_text_next(&rest, &address) ? arena_copy_text(arena, address)
-                                              : "";
-}
-
 static void read_returned(struct arena *arena, struct text message,
                           struct incoming_returned *out_returned)
 {
@@ -461,11 +453,11 @@ static void read_returned(struct arena *arena, struct text message,
     out_returned->header = header;
     out_returned->message_id = incoming_field(arena, header, "Message-ID");
     out_returned->envelope_sender =
-        first_address(arena, incoming_field(arena, header, "Return-Path"));
+        address_text_first(arena, incoming_field(arena, header, "Return-Path"));
     out_returned->from =
-        first_address(arena, incoming_field(arena, header, "From"));
+        address_text_first(arena, incoming_field(arena, header, "From"));
     out_returned->to =
-        first_address(arena, incoming_field(arena, header, "To"));
+        address_text_first(arena, incoming_field(arena, header, "To"));
 }
 
 static void read_returned_part(const struct reader *reader)

@@ -91,6 +91,11 @@ static void test_providers_codes(void **state)
     assert_class("550 5.7.27", BOUNCE_AUTHENTICATION, false);
     assert_class("550 5.7.27 Host does not accept mail", BOUNCE_INVALID_DOMAIN,
                  true);
+    assert_class("550 5.7.27 Sender address has a null MX",
+                 BOUNCE_AUTHENTICATION, false);
+    assert_class("553 5.1.8 Domain of sender address x@y.example could not be "
+                 "found",
+                 BOUNCE_AUTHENTICATION, false);
     assert_class("550 5.7.30", BOUNCE_AUTHENTICATION, false);
     assert_class("550-5.7.30 DKIM = did not pass", BOUNCE_AUTHENTICATION,
                  false);
@@ -167,6 +172,18 @@ static void test_steps(void **state)
     assert_false(
         decide("550 5.7.1 User unknown", BOUNCE_STEP_UNTOLD).suppresses);
     assert_false(decide("User unknown", BOUNCE_STEP_UNTOLD).suppresses);
+    /* Before RCPT it is about the sender. */
+    struct bounce_verdict early =
+        decide("550 5.1.2 Domain not found", BOUNCE_STEP_MAIL);
+    assert_int_equal(early.class, BOUNCE_AUTHENTICATION);
+    assert_false(early.suppresses);
+    assert_false(decide("554 5.7.1 <a@b.example>: Recipient address rejected: "
+                        "come back as a friend",
+                        BOUNCE_STEP_RCPT)
+                     .suppresses);
+    assert_class("553 sorry, that domain isn't in my list of allowed rcpthosts "
+                 "(#5.7.1)",
+                 BOUNCE_PROTOCOL, false);
     assert_int_equal(bounce_step_of(TEXT_LITERAL("RCPT TO")), BOUNCE_STEP_RCPT);
     assert_int_equal(bounce_step_of(TEXT_LITERAL("final dot")),
                      BOUNCE_STEP_DATA);

@@ -175,6 +175,23 @@ static void test_several_in_text(void **state)
     assert_string_equal(dsn.returned.envelope_sender, "s@t.example");
 }
 
+/* Neither a bare reason nor none is made up from another's reply. */
+static void test_others_reasons(void **state)
+{
+    struct dsn dsn = read_text(
+        *state,
+        "From: MAILER-DAEMON@mx.example\nSubject: failure notice\n\n"
+        "I wasn't able to deliver your message to the following addresses.\n\n"
+        "<a@b.example>:\nRemote host said: 550 5.1.1 no such user\n\n"
+        "<c@d.example>:\nThe disk quota of this person is used up.\n\n"
+        "<e@f.example>:\nSome words.\n");
+    assert_int_equal(dsn.recipient_count, 3);
+    assert_true(dsn.recipients[0].verdict.suppresses);
+    assert_int_equal(dsn.recipients[1].verdict.class, BOUNCE_MAILBOX_FULL);
+    assert_int_equal(dsn.recipients[1].verdict.code, 0);
+    assert_false(dsn.recipients[2].verdict.suppresses);
+}
+
 /* Where the text names nobody, the header or the returned message does. */
 static void test_recipient_elsewhere(void **state)
 {
@@ -308,6 +325,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sloppy_fields, create_arena,
                                         free_arena),
         cmocka_unit_test_setup_teardown(test_several_in_text, create_arena,
+                                        free_arena),
+        cmocka_unit_test_setup_teardown(test_others_reasons, create_arena,
                                         free_arena),
         cmocka_unit_test_setup_teardown(test_recipient_elsewhere, create_arena,
                                         free_arena),

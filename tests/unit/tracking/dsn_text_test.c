@@ -455,7 +455,7 @@ static void test_no_bounces(void **state)
           "To: neko@example.jp\r\n"
           "Subject: Re: hello\r\n"
           "\r\n"
-          "I was unable to find the mailbox of alice@example.com, do you know it?\r\n" },
+          "My mail to alice@example.com was rejected: user unknown. Her new one?\r\n" },
         { DSN_AUTO_REPLY,
           "From: Bob <bob@example.com>\r\n"
           "To: neko@example.jp\r\n"
