@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  *   RCPT ─> find_target ──> 250, 452, 550
- *   data ─> loop? ─┬─> returned_mail_read ─> inbound_return ──┐
- *                  └─> inbound_forward ───────────────────────┴─> answer
+ *   data ─> loop? ─┬─> returned_mail_read ─> on_read ─> inbound_return ──┐
+ *                  │   (helper thread)                                   │
+ *                  └─> inbound_forward ──────────────────────────────────┴─>
+ * answer
  */
 #include "relay/inbound.h"
 
 #include <string.h>
 
+#include "core/budget.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "relay/inbound_forward.h"
@@ -30,8 +33,19 @@ struct inbound_client {
     struct inbound *inbound;
     struct smtp_server_session *session;
     const struct smtp_client_facts *facts;
-    struct inbound_return *coming_back; /* the message at hand, or */
+    /* The message at hand is one of these: */
+    struct helper_job *reading;
+    struct inbound_return *coming_back;
     struct inbound_forward *forward;
+};
+
+/* A message that is being read by the helper's thread. */
+struct reading {
+    struct arena *arena;
+    struct buffer data;
+    struct budget_share share;
+    struct returned_input input;
+    struct returned_mail mail;
 };
 
 enum target_kind {
@@ -68,6 +82,7 @@ static void *on_session(void *owner, struct smtp_server_session *session,
 static void on_session_end(void *owner)
 {
     struct inbound_client *client = owner;
+    helper_cancel(&client->reading);
     inbound_return_abandon(&client->coming_back);
     inbound_forward_withdraw(&client->forward);
     memory_free(client);
@@ -215,30 +230,70 @@ static void refuse_foreign(struct inbound_client *client)
     smtp_server_finish(client->session, &reply);
 }
 
+static void follow(struct inbound_client *client, struct returned_mail *mail)
+{
+    const struct inbound *inbound = client->inbound;
+    char peer[NETWORK_TEXT_SIZE];
+    returned_mail_find_path(mail, inbound->options.keys);
+    if (mail->meaning == RETURNED_FOREIGN) {
+        refuse_foreign(client);
+    } else if (mail->meaning == RETURNED_NOTHING || !mail->has_path) {
+        ignore(client, mail);
+    } else {
+        client->coming_back = inbound_return_start(
+            inbound->returns, mail,
+            network_address_text(&client->facts->peer, peer), on_return_answer,
+            client);
+    }
+}
+
+static void read_mail(void *argument)
+{
+    struct reading *reading = argument;
+    returned_mail_read(&reading->input, reading->arena, &reading->mail);
+}
+
+static void free_reading(void *argument)
+{
+    struct reading *reading = argument;
+    struct arena *arena = reading->arena;
+    budget_give_back(&reading->share);
+    buffer_free(&reading->data);
+    arena_free(&arena);
+}
+
+static void on_read(void *owner, void *argument)
+{
+    struct inbound_client *client = owner;
+    struct reading *reading = argument;
+    client->reading = NULL;
+    follow(client, &reading->mail);
+}
+
 static void take_back(struct inbound_client *client,
                       struct smtp_transaction *transaction,
                       const struct target *target)
 {
-    const struct inbound *inbound = client->inbound;
-    char peer[NETWORK_TEXT_SIZE];
-    struct returned_mail mail;
-    struct returned_input input = {
-        .message = buffer_text(&transaction->data),
-        .keys = inbound->options.keys,
+    struct arena *arena = arena_create();
+    struct reading *reading = arena_alloc(arena, sizeof(*reading));
+    reading->arena = arena;
+    reading->data = transaction->data; /* taken: the client may leave */
+    transaction->data = (struct buffer){ 0 };
+    budget_move(&transaction->share, &reading->share);
+    reading->input = (struct returned_input){
+        .message = buffer_text(&reading->data),
         .has_path = target->kind == TARGET_RETURN_PATH,
         .path = target->path,
         .is_null_sender = transaction->sender[0] == '\0',
     };
-    returned_mail_read(&input, transaction->arena, &mail);
-    if (mail.meaning == RETURNED_FOREIGN) {
-        refuse_foreign(client);
-    } else if (mail.meaning == RETURNED_NOTHING || !mail.has_path) {
-        ignore(client, &mail);
-    } else {
-        client->coming_back = inbound_return_start(
-            inbound->returns, &mail,
-            network_address_text(&client->facts->peer, peer), on_return_answer,
-            client);
+    client->reading = helper_submit(client->inbound->options.helper, read_mail,
+                                    reading, free_reading, on_read, client);
+    if (client->reading == NULL) {
+        struct smtp_reply reply;
+        free_reading(reading);
+        smtp_reply_set(&reply, 451, "4.3.2",
+                       "Too much comes back at once: try again later");
+        smtp_server_finish(client->session, &reply);
     }
 }
 

@@ -14,6 +14,7 @@
 #ifndef BATON_RELAY_INBOUND_H
 #define BATON_RELAY_INBOUND_H
 
+#include "core/helper.h"
 #include "relay/lease.h"
 #include "smtp/server.h"
 #include "sql/database.h"
@@ -24,6 +25,7 @@ struct inbound;
 
 struct inbound_options {
     struct database *database;
+    struct helper *helper; /* for reading what comes back */
     const struct lease *lease;
     const struct token_keys *keys;
 };

@@ -63,10 +63,18 @@ static bool find_path(const struct token_keys *keys, struct text header,
     return false;
 }
 
+void returned_mail_find_path(struct returned_mail *mail,
+                             const struct token_keys *keys)
+{
+    if (!mail->has_path &&
+        find_path(keys, mail->returned_header, &mail->path)) {
+        mail->has_path = true;
+    }
+}
+
 /* -- feedback reports -- */
 
-static void take_feedback(const struct returned_input *input,
-                          const struct arf *arf, struct returned_mail *out_mail)
+static void take_feedback(const struct arf *arf, struct returned_mail *out_mail)
 {
     bool is_opt_out = arf->type == ARF_OPT_OUT;
     out_mail->meaning = is_opt_out        ? RETURNED_UNSUBSCRIBE
@@ -76,10 +84,7 @@ static void take_feedback(const struct returned_input *input,
     out_mail->user_agent = arf->user_agent;
     out_mail->source_ip = arf->source_ip;
     out_mail->suppresses = out_mail->meaning == RETURNED_COMPLAINT;
-    if (!out_mail->has_path &&
-        find_path(input->keys, arf->returned.header, &out_mail->path)) {
-        out_mail->has_path = true;
-    }
+    out_mail->returned_header = arf->returned.header;
 }
 
 /* -- notifications -- */
@@ -169,7 +174,7 @@ void returned_mail_read(const struct returned_input *input, struct arena *arena,
     if (is_unsubscribe && (is_feedback || dsn.kind != DSN_NONE)) {
         out_mail->meaning = RETURNED_NOTHING; /* nobody asked for it */
     } else if (is_feedback) {
-        take_feedback(input, &arf, out_mail);
+        take_feedback(&arf, out_mail);
     } else if (!input->has_path) {
         out_mail->meaning = RETURNED_FOREIGN;
     } else if (dsn.kind == DSN_BOUNCE || dsn.kind == DSN_DELAY) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a message that came to a return path says of our delivery: decided from
- * its bytes and the kind of its address, nothing else. Pure; no message may be
- * parsed beyond RETURNED_BYTES_READ.
+ * its bytes and the kind of its address, nothing else. A large one takes tens
+ * of milliseconds to read: that is for the worker's helper thread.
  */
 #ifndef BATON_RELAY_RETURNED_MAIL_H
 #define BATON_RELAY_RETURNED_MAIL_H
@@ -13,6 +13,7 @@
 #include "core/text.h"
 #include "tracking/return_path.h"
 
+/* What is behind them is not looked at. */
 #define RETURNED_BYTES_READ (1024 * 1024)
 
 enum returned_meaning {
@@ -48,11 +49,11 @@ struct returned_mail {
     const char *feedback_type;
     const char *user_agent;
     const char *source_ip;
+    struct text returned_header; /* of our message, as far as it came back */
 };
 
 struct returned_input {
-    struct text message;
-    const struct token_keys *keys;
+    struct text message; /* what is found may point into it */
     /* Of the address it came to; has_path false: the fixed address for
      * feedback, where a report has to bring a token itself. */
     bool has_path;
@@ -60,8 +61,13 @@ struct returned_input {
     bool is_null_sender;
 };
 
+/* Touches nothing but its arguments: any thread may call it. */
 void returned_mail_read(const struct returned_input *input, struct arena *arena,
                         struct returned_mail *out_mail);
+
+/* A feedback report that came without a path: find it in what is returned. */
+void returned_mail_find_path(struct returned_mail *mail,
+                             const struct token_keys *keys);
 
 /* The detail of the event, a JSON object in the arena. */
 const char *returned_mail_detail(const struct returned_mail *mail,

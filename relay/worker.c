@@ -669,6 +669,7 @@ static void create_relay(struct worker *worker)
     worker->server = smtp_server_create(worker->loop, &server_options);
     struct inbound_options inbound_options = {
         .database = worker->database,
+        .helper = worker->helper,
         .lease = worker->lease,
         .keys = worker->keys,
     };

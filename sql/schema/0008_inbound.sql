@@ -130,3 +130,25 @@ COMMENT ON COLUMN report.inbound_route.account IS 'The account''s name.';
 COMMENT ON COLUMN report.inbound_route.address IS
     'local@domain, or @domain for all of it; in lower case.';
 COMMENT ON COLUMN report.inbound_route.created_at IS 'Since when.';
+
+COMMENT ON COLUMN report.event.kind IS
+    'accepted, deferred, delivered, bounced, rejected, expired, cancelled, '
+    'suppressed, opened, clicked, unsubscribed, resubscribed, autoreplied, '
+    'complained, feedback (a report that is no complaint: not-spam, '
+    'auth-failure ...) or inbound (accepted for an inbound route).';
+
+DO $$
+DECLARE
+    v_view text;
+BEGIN
+    FOREACH v_view IN ARRAY ARRAY['counters_hourly', 'counters_daily',
+                                  'group_summary'] LOOP
+        EXECUTE format('COMMENT ON COLUMN report.%I.sent IS %L', v_view,
+            'Deliveries that the next hop took: the first 2yz to the final '
+            'dot. One that is reported as failed later is taken back.');
+        EXECUTE format('COMMENT ON COLUMN report.%I.failed_permanent IS %L',
+            v_view, 'Deliveries that were refused for good (5yz), in the '
+            'dialogue or by a report that came later.');
+    END LOOP;
+END;
+$$;
