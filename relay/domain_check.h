@@ -30,6 +30,10 @@ struct domain_expectation {
     const char *domain; /* of the From field */
     const struct domain_selector *selectors;
     size_t selector_count;
+    /* Of before: they sign no more, but what they signed is on its way. May be
+     * there; that they are not is no finding. */
+    const struct domain_selector *retired;
+    size_t retired_count;
     const char *return_host; /* "bounce.example.com" */
     /* Either a CNAME, whose target has MX and SPF record … */
     const char *return_cname;

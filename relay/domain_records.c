@@ -43,8 +43,11 @@ static void expect_links(struct arena *arena,
     }
 }
 
-static void expect_keys(const struct domain_row *row, struct arena *arena,
-                        struct domain_expectation *expectation)
+/* The keys that are retired, or those that are not. */
+static const struct domain_selector *select_keys(const struct domain_row *row,
+                                                 bool is_retired,
+                                                 struct arena *arena,
+                                                 size_t *out_count)
 {
     const char *zone = relay_settings_now()->dkim_host;
     struct domain_selector *selectors =
@@ -52,7 +55,7 @@ static void expect_keys(const struct domain_row *row, struct arena *arena,
     size_t count = 0;
     for (size_t i = 0; i < row->key_count; i++) {
         const struct domain_key_row *key = &row->keys[i];
-        if (strcmp(key->state, "retired") == 0) {
+        if ((strcmp(key->state, "retired") == 0) != is_retired) {
             continue;
         }
         selectors[count++] = (struct domain_selector){
@@ -63,8 +66,8 @@ static void expect_keys(const struct domain_row *row, struct arena *arena,
                          : arena_printf(arena, "%s.%s", key->selector, zone),
         };
     }
-    expectation->selectors = selectors;
-    expectation->selector_count = count;
+    *out_count = count;
+    return selectors;
 }
 
 static void expect_addresses(struct arena *arena,
@@ -92,7 +95,10 @@ void domain_records_expect(const struct domain_row *row, struct arena *arena,
         .domain = row->name,
         .tracking_host = or_null(row->link_host),
     };
-    expect_keys(row, arena, out_expectation);
+    out_expectation->selectors =
+        select_keys(row, false, arena, &out_expectation->selector_count);
+    out_expectation->retired =
+        select_keys(row, true, arena, &out_expectation->retired_count);
     if (return_path[0] != '\0' && row->return_host[0] != '\0') {
         out_expectation->return_host = row->return_host;
         out_expectation->return_cname = return_path;
@@ -118,6 +124,7 @@ static struct record_list begin_list(
     const struct domain_expectation *expectation, struct arena *arena)
 {
     size_t most = expectation->selector_count * 2 +
+                  expectation->retired_count * 2 +
                   expectation->tracking_address_count +
                   expectation->sending_address_count + RECORDS_BESIDE_KEYS;
     return (struct record_list){
@@ -131,29 +138,41 @@ static void add(struct record_list *list, const struct domain_record *record)
     list->records[list->count++] = *record;
 }
 
+static void add_key(struct record_list *list, const char *domain,
+                    const struct domain_selector *selector, const char *note)
+{
+    struct domain_record record = {
+        .purpose = "dkim",
+        .name = arena_printf(list->arena, "%s._domainkey.%s",
+                             selector->selector, domain),
+        .note = note,
+    };
+    if (selector->cname != NULL) {
+        record.type = "CNAME";
+        record.value = selector->cname;
+        add(list, &record);
+        record.is_alternative = true;
+        record.note = "";
+    }
+    record.type = "TXT";
+    record.value = selector->record;
+    add(list, &record);
+}
+
 static void add_keys(struct record_list *list,
                      const struct domain_expectation *expectation)
 {
     for (size_t i = 0; i < expectation->selector_count; i++) {
         const struct domain_selector *selector = &expectation->selectors[i];
-        struct domain_record record = {
-            .purpose = "dkim",
-            .name = arena_printf(list->arena, "%s._domainkey.%s",
-                                 selector->selector, expectation->domain),
-            .note = strstr(selector->record, "k=ed25519") != NULL
-                        ? "the second, newer kind of key"
-                        : "the key that signs the mail",
-        };
-        if (selector->cname != NULL) {
-            record.type = "CNAME";
-            record.value = selector->cname;
-            add(list, &record);
-            record.is_alternative = true;
-            record.note = "";
-        }
-        record.type = "TXT";
-        record.value = selector->record;
-        add(list, &record);
+        add_key(list, expectation->domain, selector,
+                strstr(selector->record, "k=ed25519") != NULL
+                    ? "the second, newer kind of key"
+                    : "the key that signs the mail");
+    }
+    for (size_t i = 0; i < expectation->retired_count; i++) {
+        add_key(list, expectation->domain, &expectation->retired[i],
+                "signs no more; leave it while it is listed here: mail on its "
+                "way was signed with it");
     }
 }
 
@@ -233,21 +252,28 @@ const struct domain_record *domain_records_list(
     return list.records;
 }
 
+static void add_key_targets(struct record_list *list,
+                            const struct domain_selector *selectors,
+                            size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (selectors[i].cname != NULL) {
+            add(list, &(struct domain_record){ .purpose = "dkim",
+                                               .name = selectors[i].cname,
+                                               .type = "TXT",
+                                               .value = selectors[i].record,
+                                               .note = "" });
+        }
+    }
+}
+
 const struct domain_record *domain_records_zone(
     const struct domain_expectation *expectation, struct arena *arena,
     size_t *out_count)
 {
     struct record_list list = begin_list(expectation, arena);
-    for (size_t i = 0; i < expectation->selector_count; i++) {
-        const struct domain_selector *selector = &expectation->selectors[i];
-        if (selector->cname != NULL) {
-            add(&list, &(struct domain_record){ .purpose = "dkim",
-                                                .name = selector->cname,
-                                                .type = "TXT",
-                                                .value = selector->record,
-                                                .note = "" });
-        }
-    }
+    add_key_targets(&list, expectation->selectors, expectation->selector_count);
+    add_key_targets(&list, expectation->retired, expectation->retired_count);
     if (expectation->return_cname != NULL) {
         struct buffer spf = { 0 };
         buffer_append_string(&spf, "v=spf1");

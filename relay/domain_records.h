@@ -27,8 +27,9 @@ struct domain_row {
     size_t key_count;
 };
 
-/* Everything lies in the arena. Retired keys are not expected. What this server
- * has no host for (see [server] return_path_host, public_url) is NULL there. */
+/* Everything lies in the arena. Retired keys are to be published and not
+ * expected. What this server has no host for (see [server] return_path_host,
+ * public_url) is NULL there. */
 void domain_records_expect(const struct domain_row *row, struct arena *arena,
                            struct domain_expectation *out_expectation);
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.timeout(300)
 
 DOMAIN = "sender.example"
 SECRET = secrets.token_hex(32)
+UNTRACKED = b"X-Baton-Track-Clicks: off\r\nX-Baton-Track-Opens: off\r\n"
 HTML = b'<p>Hello, <a href="http://shop.example/?a=1&amp;b=2">look</a></p>\r\n'
 
 
@@ -366,8 +367,7 @@ def test_d1_d4_every_shape_of_a_message(signing, tmp_path):
                 session.envelope("a@sender.example", *(
                     f"{shape}.{kind}@{hop}.example" for hop in hops))
                 send_chunk(session, data if kind == "tracked" else
-                           b"X-Baton-Track-Clicks: off\r\n"
-                           b"X-Baton-Track-Opens: off\r\n" + data)
+                           UNTRACKED + data)
     signing.baton.wait_for_empty_queue(60)
     arrived = signing.mailing.arrived()
     assert len(arrived) == 4 * len(SHAPES)
@@ -396,19 +396,24 @@ def test_d4_an_obsolete_blank_before_the_colon(signing, tmp_path):
     assert sum(count_passes(found).values()) == 3
 
 
-def test_one_copy_for_many_is_signed_once(signing, tmp_path):
-    """Not tracked: the copy of those who come later is that of the others."""
-    recipients = [f"many{i}@eight.example" for i in range(250)]
-    data = b"X-Baton-Track-Clicks: off\r\nX-Baton-Track-Opens: off\r\n" \
-        + mail.message("many@eight.example", mail.part(HTML))
-    copies, _ = signing.mailing.send([(tuple(recipients), data)])
-    assert set(copies) >= set(recipients)
-    transactions = {id(copies[one]): copies[one] for one in recipients}
-    assert len(transactions) < 10
-    passes = signing.check(tmp_path, {f"{index}.eml": one.data for index, one
-                                      in enumerate(transactions.values())})
-    assert passes == {one: len(transactions) for one in algorithms()}
-    assert len({one.body for one in transactions.values()}) == 1
+def test_one_copy_for_many_is_signed_once(factory, postgres, make_sink, tmp_path):
+    """Not tracked: those whose turn comes seconds later get the same copy, with
+    the signature that was made for the first."""
+    sink = make_sink()
+    signing = Signing(factory, [sink], {"*": f"smtp://127.0.0.1:{sink.port}"},
+                      settings={"server": {"workers": "1"},
+                                "delivery": {"messages_per_second_per_site": "1"}})
+    recipients = [f"many{i}@rcpt.example" for i in range(350)]
+    try:
+        signing.mailing.send([(tuple(recipients), UNTRACKED + mail.message(
+            "many@rcpt.example", mail.part(HTML)))])
+        copies = sink.messages
+        assert len(copies) == 4 and copies[3].at - copies[0].at > 2
+        assert len({one.data for one in copies}) == 1
+        passes = signing.check(tmp_path, {"many.eml": copies[0].data})
+        assert passes == {one: 1 for one in algorithms()}
+    finally:
+        signing.close(postgres)
 
 
 # D5, D7: whose signature, and whether at all
@@ -559,3 +564,165 @@ def test_d7_pass_through_keeps_what_came(signing):
         assert mail.quoted_printable(HTML) in one.body
     finally:
         signing.baton.cli("set", USER, "pass_through", "off")
+
+
+# D6: new keys
+
+def selectors_of(one):
+    return {tags["s"] for tags in signatures_of(one.data)}
+
+
+def loads_of(baton):
+    return baton.log().count('event="the directory was loaded"')
+
+
+@pytest.fixture
+def rotating(factory, postgres, make_sink):
+    """Deferred mail is tried again soon."""
+    sink = make_sink()
+    made = Signing(factory, [sink], {"*": f"smtp://127.0.0.1:{sink.port}"},
+                   settings={"delivery": {"retry": "1 s", "host_penalty": "1 s"}})
+    yield made
+    made.close(postgres)
+
+
+def submit_deferred(signing):
+    """Two messages that are tried again until the sink takes them."""
+    sink = signing.sinks[0]
+    sink.on["message"] = lambda session, message: (
+        "451 4.2.0 later" if message.recipients[0].startswith("later") else None)
+    for name, front in (("later.tracked", b""), ("later.plain", UNTRACKED)):
+        signing.baton.submit(front + mail.message(f"{name}@rcpt.example",
+                                                  mail.part(HTML)),
+                             [f"{name}@rcpt.example"])
+    wait_until(lambda: {one.recipients[0] for one in sink.tried} >= {
+        "later.tracked@rcpt.example", "later.plain@rcpt.example"}, "both tries")
+
+
+def publish_anew(records):
+    """Only what Baton says now is in DNS: {selector}, and who answers."""
+    nameserver = Nameserver({})
+    publish(nameserver, records)
+    return nameserver
+
+
+def test_d6_new_keys(rotating, tmp_path):
+    """They wait; then they sign. What was signed before, delivered or deferred,
+    verifies with what is to be published afterwards."""
+    baton, mailing, sink = rotating.baton, rotating.mailing, rotating.sinks[0]
+    old = {selector for _, selector, _ in rotating.wanted}
+
+    def send(name):
+        return mailing.send_one(mail.message(f"{name}@rcpt.example", mail.part(HTML)),
+                                f"{name}@rcpt.example")
+
+    before = send("before")
+    assert selectors_of(before) == old
+    submit_deferred(rotating)
+
+    loads = loads_of(baton)
+    records = baton.cli_json("domain", "rotate", USER, DOMAIN)
+    both = {name for _, name, _ in publish(rotating.nameserver, records)}
+    assert len(both) == 4 and old < both
+    wait_until(lambda: loads_of(baton) >= loads + 2, "both workers to know")
+    for index in range(6):  # by either worker
+        assert selectors_of(send(f"waiting{index}")) == old
+    assert {row["state"] for row in baton.sql("SELECT state FROM baton.dkim_key")
+            } == {"signing", "next"}
+
+    loads = loads_of(baton)
+    records = baton.cli_json("domain", "rotate", USER, DOMAIN, "--now")
+    wait_until(lambda: loads_of(baton) >= loads + 2, "both workers to know")
+    for index in range(6):
+        assert selectors_of(send(f"new{index}")) == both - old
+    sink.on.clear()
+    sink.wait_for(2, where=lambda one: one.recipients[0].startswith("later"))
+    copies = mailing.arrived()
+    assert selectors_of(copies["later.tracked@rcpt.example"]) == both - old
+
+    nameserver = publish_anew(records)
+    try:
+        found = verify(str(tmp_path), {f"{name}.eml": one.data
+                                       for name, one in copies.items()},
+                       nameserver.port)
+    finally:
+        nameserver.close()
+    count = len(copies)
+    assert count == 15
+    assert count_passes(found) == {one: count for one in algorithms()}
+    said = baton.cli("domain", "records", USER, DOMAIN).stdout
+    assert all(name in said for name in both)
+
+
+# The secret that private keys are kept with
+
+def restart(baton, **secrets_of_dkim):
+    baton.stop()
+    baton.settings["dkim"] = secrets_of_dkim
+    baton.write_config()
+    baton.start()
+
+
+def submit_from(baton, domain, recipient):
+    baton.submit(mail.message(recipient, mail.part(HTML)).replace(
+        b"sender.example", domain.encode()), [recipient], f"a@{domain}")
+
+
+def wait_for_deferral(baton, recipient):
+    """What its last attempt says."""
+    return wait_until(lambda: baton.value(
+        "SELECT reply FROM report.attempt JOIN baton.delivery USING (delivery_id)"
+        " WHERE recipient = %s AND outcome = 'deferred' AND step = 'sign'"
+        " AND enhanced_code = '4.7.0' LIMIT 1", recipient), "a deferral")
+
+
+def test_nothing_leaves_unsigned_without_its_key(rotating, tmp_path):
+    """Another key_encryption; the right one again, as key_encryption_before; a
+    private key that was moved to another row."""
+    baton, mailing, sink = rotating.baton, rotating.mailing, rotating.sinks[0]
+    other = secrets.token_hex(32)
+
+    restart(baton, key_encryption=other)
+    submit_from(baton, DOMAIN, "first@rcpt.example")
+    said = wait_for_deferral(baton, "first@rcpt.example")
+    assert "was encrypted with another secret than [dkim] key_encryption" in said
+    assert DOMAIN in said and "baton domain rotate" in said
+    assert "another secret" in baton.cli("queue", "--why").stdout
+    assert not any(line.startswith("MAIL") for session in sink.sessions
+                   for line in session.commands)
+
+    restart(baton, key_encryption=other, key_encryption_before=SECRET)
+    one = sink.wait_for(1)[0]
+    assert one.recipients == ["first@rcpt.example"]
+    rotating.check(tmp_path, {"first.eml": one.data})
+
+    records = baton.cli_json("domain", "rotate", USER, DOMAIN, "--now")
+    publish(rotating.nameserver, records)
+    restart(baton, key_encryption=other)
+    new = {row["selector"] for row in baton.sql(
+        "SELECT selector FROM baton.dkim_key WHERE state = 'signing'")}
+    one = mailing.send_one(mail.message("second@rcpt.example", mail.part(HTML)),
+                           "second@rcpt.example")
+    assert selectors_of(one) == new
+    found = rotating.verify(tmp_path, {"second.eml": one.data})
+    assert count_passes(found) == {one: 1 for one in algorithms()}
+
+    check_that_keys_cannot_be_moved(baton, sink)
+
+
+def check_that_keys_cannot_be_moved(baton, sink):
+    """Sealed for account, domain and selector: it opens in no other row."""
+    baton.cli("domain", "add", USER, "moved.example")
+    baton.sql("UPDATE baton.dkim_key AS mine SET private_key = other.private_key"
+              " FROM baton.dkim_key AS other WHERE mine.domain = 'moved.example'"
+              " AND other.domain = %s AND other.state = 'signing'"
+              " AND other.algorithm = mine.algorithm", DOMAIN)
+    loads = loads_of(baton)
+    baton.sql("NOTIFY baton_directory")
+    wait_until(lambda: loads_of(baton) >= loads + 2, "both workers to know")
+    count = len(sink.tried)
+    submit_from(baton, "moved.example", "moved@rcpt.example")
+    assert "moved.example was encrypted with another secret" in wait_for_deferral(
+        baton, "moved@rcpt.example")
+    assert len(sink.tried) == count
+    baton.cli("queue", "cancel", "--domain", "rcpt.example")
