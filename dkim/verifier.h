@@ -3,7 +3,7 @@
  * Whether a message's DKIM signatures are right (RFC 6376, 6; 8301; 8463).
  *
  * dkim_verification_open reads the message and digests its body, which takes
- * some 5 ms per megabyte and signature and touches nothing else: a worker does
+ * some 10 ms per megabyte and signature and touches nothing else: a worker does
  * it on its helper thread. What remains for the loop is looking the keys up and
  * one signature each.
  */

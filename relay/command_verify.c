@@ -63,17 +63,27 @@ struct examination {
 
 /* Line ends as on the wire, whether the file has CRLF or LF; a CR within a line
  * stays. */
+static void append_lines(struct buffer *out_message, struct text bytes)
+{
+    while (bytes.length > 0) {
+        size_t length = text_find_byte(bytes, '\n');
+        buffer_append_text(out_message, text_slice(bytes, 0, length));
+        if (length < bytes.length) {
+            bool has_cr = out_message->length > 0 &&
+                          out_message->data[out_message->length - 1] == '\r';
+            buffer_append_string(out_message, has_cr ? "\n" : "\r\n");
+        }
+        bytes = text_slice(bytes, length + 1, bytes.length);
+    }
+}
+
 static bool read_message(FILE *file, struct buffer *out_message)
 {
-    int byte;
-    int previous = EOF;
-    while ((byte = getc(file)) != EOF &&
-           out_message->length < MESSAGE_BYTES_MAX) {
-        if (byte == '\n' && previous != '\r') {
-            buffer_append_byte(out_message, '\r');
-        }
-        buffer_append_byte(out_message, (char)byte);
-        previous = byte;
+    char bytes[16384];
+    size_t count;
+    while (out_message->length < MESSAGE_BYTES_MAX &&
+           (count = fread(bytes, 1, sizeof(bytes), file)) > 0) {
+        append_lines(out_message, (struct text){ bytes, count });
     }
     if (ferror(file) != 0) {
         command_fail("the message cannot be read from the standard input");

@@ -160,15 +160,15 @@ static void judge_refusal(struct inspection *inspection,
 {
     size_t record_count;
     const struct dns_txt *record = find_spf(texts, &record_count);
-    if (record != NULL && inspection->expected->return_cname != NULL) {
+    if (record == NULL) {
+        judge_no_spf(inspection, texts, finding);
+    } else if (inspection->expected->return_cname != NULL) {
         judge_borrowed_spf(inspection, counts, finding);
     } else if (record_count > 1) {
         SAY(finding, DOMAIN_WRONG,
             "%s has %zu SPF records, and receivers then use none. Keep one: %s",
             finding->name, record_count,
             complete_record(inspection, record->text));
-    } else if (record == NULL) {
-        judge_no_spf(inspection, texts, finding);
     } else if (counts->refused.result == SPF_PERMERROR) {
         SAY(finding, DOMAIN_WRONG,
             "Receivers cannot use the SPF record of %s: %s.", finding->name,
