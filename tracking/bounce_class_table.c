@@ -385,7 +385,7 @@ static const char *const invalid_address[] = {
     "doesnt handle mail for", "not have an account", "doesnt have account",
     "user not found", "was not found", "couldnt be found",
     "could not be found", "cannot be found", "cant be found", "wasnt found",
-    "not be located", "recipient not found", "invalid recipient",
+    "not be located", "recipient not found", "invalid recipient", "invalid receiver",
     "recipient * invalid", "invalid mailbox", "mailbox invalid",
     "mailbox name not allowed", "mailbox name * invalid", "invalid user",
     "user invalid", "invalid address", "address invalid", "address is invalid",
@@ -441,9 +441,11 @@ static const char *const expired[] = {
     "message expired", "expired", "queue too long", "been in the queue",
     "retry timeout", "retry time", "retries exceed", "maximum retries",
     "giving up", "given up", "gave up", "not delivered within",
-    "delivery time", "could not be delivered for", "message delayed",
-    "undelivered for", "too old", "timeout exceeded", "will not be retried",
-    "aborted after", "lifetime", "failing for a long time", "envelope expired", NULL,
+    "delivery time", "message delayed", "undelivered for", "too old",
+    "timeout exceeded", "will not be retried", "aborted after", "lifetime",
+    "failing for a long time", "envelope expired",
+    "not be delivered for * hour", "not be delivered for * day",
+    "not be delivered for * minute", NULL,
 };
 
 static const char *const dns[] = {

@@ -5,6 +5,8 @@
  */
 #include "tracking/dsn.h"
 
+#include <string.h>
+
 #include "core/memory.h"
 #include "tracking/address_text.h"
 #include "tracking/dsn_internal.h"
@@ -80,6 +82,35 @@ static void read_other_recipients(struct dsn_reader *reader)
         take_field(reader, returned, "X-Original-To") ||
         take_field(reader, returned, "To");
     (void)is_found;
+}
+
+/* Amazon's notice by mail, in JSON: what stands behind each address of its list
+ * is the reason. */
+static void read_notice(struct dsn_reader *reader)
+{
+    static const char mark[] = "\"bouncedRecipients\":[";
+    struct text notice = reader->incoming.notification;
+    const char *found =
+        memmem(notice.data, notice.length, mark, sizeof(mark) - 1);
+    if (found == NULL) {
+        return;
+    }
+    struct text list =
+        text_slice(notice, (size_t)(found - notice.data) + sizeof(mark) - 1,
+                   notice.length);
+    list = text_slice(list, 0, text_find_byte(list, ']'));
+    struct text entry;
+    while (text_split(&list, '}', &entry)) {
+        struct text address;
+        if (address_text_next(&entry, &address)) {
+            struct dsn_recipient *recipient =
+                dsn_recipient_add(reader, address);
+            if (recipient != NULL) {
+                recipient->diagnostic = arena_copy_text(
+                    reader->arena, text_slice(entry, 0, DSN_DIAGNOSTIC_MAX));
+            }
+        }
+    }
 }
 
 static enum dsn_kind kind_of_actions(const struct dsn *dsn)
@@ -172,6 +203,7 @@ static void read_message(struct text message, struct arena *arena,
     out_dsn->from = reader.sender;
     out_dsn->returned = reader.incoming.returned;
     dsn_status_read(&reader);
+    read_notice(&reader);
     bool is_told = out_dsn->recipient_count > 0;
     bool is_failure = is_told || dsn_kind_is_failure(&reader);
     if (is_failure && !is_told && !is_inner && read_inner(&reader)) {

@@ -152,6 +152,21 @@ static bool begins_other(const struct dsn_text *text, size_t line,
     return false;
 }
 
+/* Whether a line is about others as well: then it is no reason to suppress. */
+static bool is_shared(const struct dsn_text *text, size_t line,
+                      const struct dsn_recipient *recipient)
+{
+    bool has_others = text->reader->dsn->recipient_count > 1;
+    for (size_t i = 0; has_others && i < text->mention_count; i++) {
+        const struct dsn_mention *mention = &text->mentions[i];
+        if (mention->line == line && mention->rank != RANK_NONE &&
+            !is_mention_of(mention, recipient)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void append_line(struct buffer *reason, struct text line)
 {
     line = text_trim(line);
@@ -184,7 +199,9 @@ static void append_own_lines(const struct dsn_text *text,
     if (own->rank == RANK_LEADING) {
         first = behind_address(first, own->address);
     }
-    append_line(reason, first);
+    if (!is_shared(text, own->line, recipient)) {
+        append_line(reason, first);
+    }
     for (size_t i = own->line + 1;
          i < text->line_count && i < own->line + OWN_LINES_MAX; i++) {
         bool is_empty = text_trim(text->lines[i]).length == 0;
@@ -201,8 +218,10 @@ static void append_other_lines(const struct dsn_text *text,
                                struct buffer *reason)
 {
     for (size_t i = 0; i < text->mention_count; i++) {
-        if (is_mention_of(&text->mentions[i], recipient)) {
-            append_line(reason, text->lines[text->mentions[i].line]);
+        size_t line = text->mentions[i].line;
+        if (is_mention_of(&text->mentions[i], recipient) &&
+            !is_shared(text, line, recipient)) {
+            append_line(reason, text->lines[line]);
         }
     }
 }

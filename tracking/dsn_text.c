@@ -26,7 +26,7 @@ static const char *const failure_words[] = {
     "rejected", "returned", "unknown", "no such user", "not found",
     "not exist", "doesnt exist", "undeliver", "unable to", "could not",
     "couldnt", "cannot", "not be sent", "error", "refused", "bounced",
-    "recipient", "invalid", "quota", "mailbox", " full", "not a known",
+    "recipient", "invalid", "quota", "mailbox", " full", "not a known", "not a member",
     "not known", "disabled", "not match", "not listed", "no account",
     "delayed", "postponed", "affected", "problem", "trouble", "not accepted",
     "denied", " 550", " 551", " 552", " 553", " 554", " 450", " 451", " 452",
@@ -135,14 +135,29 @@ static enum dsn_rank rank_of_field(struct text line)
     return is_other ? RANK_NONE : RANK_LEADING;
 }
 
-static enum dsn_rank rank_of(const struct dsn_text *text, struct text line,
+/* "For help write to", and the address on a line of its own. */
+static bool follows_contact(const struct dsn_text *text, size_t number)
+{
+    static const char *const words[] = {
+        "contact",  "send mail",     "to the address",
+        "write to", "send an email", "call or email",
+        NULL
+    };
+    return number > 0 && says(text->lines[number - 1], words);
+}
+
+static enum dsn_rank rank_of(const struct dsn_text *text, size_t number,
                              struct text address)
 {
+    struct text line = text->lines[number];
     size_t from = (size_t)(address.data - line.data);
     struct text before = text_slice(line, 0, from);
     enum dsn_rank field = rank_of_field(line);
     if (field != RANK_LEADING) {
         return field;
+    }
+    if (is_leading(before) && follows_contact(text, number)) {
+        return RANK_NONE;
     }
     if (is_leading(before)) {
         bool is_told = text->is_failure_told || text->reader->is_delay;
@@ -176,7 +191,7 @@ static void note_mentions(struct dsn_text *text, size_t number)
            address_text_next(&rest, &address)) {
         enum dsn_rank rank = is_foreign(text, address)
                                  ? RANK_NONE
-                                 : rank_of(text, line, address);
+                                 : rank_of(text, number, address);
         text->mentions[text->mention_count++] =
             (struct dsn_mention){ address, number, rank };
     }

@@ -209,6 +209,25 @@ static void test_recipient_elsewhere(void **state)
     assert_string_equal(dsn.recipients[0].address, "e@f.example");
 }
 
+/* Amazon's notices, as mail. */
+static void test_notices(void **state)
+{
+    struct dsn dsn = read_text(
+        *state,
+        "From: no-reply@sns.amazonaws.com\nSubject: AWS Notification Message\n"
+        "\n{\"notificationType\":\"Bounce\",\"bounce\":"
+        "{\"bouncedRecipients\":[{\"emailAddress\":\"a@b.example\","
+        "\"status\":\"5.1.1\",\"diagnosticCode\":\"smtp; 550 5.1.1 user "
+        "unknown\"},{\"emailAddress\":\"c@d.example\"}]},"
+        "\"mail\":{\"source\":\"s@t.example\"}}\n");
+    assert_int_equal(dsn.kind, DSN_BOUNCE);
+    assert_int_equal(dsn.recipient_count, 2);
+    assert_string_equal(dsn.recipients[0].address, "a@b.example");
+    assert_true(dsn.recipients[0].verdict.suppresses);
+    assert_string_equal(dsn.recipients[1].address, "c@d.example");
+    assert_false(dsn.recipients[1].verdict.suppresses);
+}
+
 /* B8: an absence note is no bounce, whatever it says of addresses. */
 static void test_auto_replies(void **state)
 {
@@ -330,6 +349,7 @@ int main(void)
                                         free_arena),
         cmocka_unit_test_setup_teardown(test_recipient_elsewhere, create_arena,
                                         free_arena),
+        cmocka_unit_test_setup_teardown(test_notices, create_arena, free_arena),
         cmocka_unit_test_setup_teardown(test_auto_replies, create_arena,
                                         free_arena),
         cmocka_unit_test_setup_teardown(test_broken_input, create_arena,
