@@ -139,6 +139,47 @@ static void workers_share_a_limit_and_the_dead_leave_theirs(void **state)
     assert_int_equal(take(f, second, &line, 1, two, 2).grants[1].recipients, 1);
 }
 
+struct waiter {
+    struct fixture *f;
+    struct taken taken;
+};
+
+/* It stands in line, or (which would be wrong) was answered. */
+static bool is_waiting(void *owner)
+{
+    struct waiter *waiter = owner;
+    return is_taken(&waiter->taken) ||
+           sql_number(waiter->f, "SELECT count(*) FROM pg_locks WHERE locktype "
+                                 "= 'advisory' AND NOT granted") == 1;
+}
+
+/* Of two that ask at once the second sees what the first was granted. */
+static void who_asks_for_one_account_waits(void **state)
+{
+    struct fixture *f = *state;
+    int64_t first = add_worker(f);
+    int64_t second = add_worker(f);
+    struct usage_line line = line_of("", PERIOD_DAY, 1, 0);
+    const struct usage_ask ask = { "", 1, USAGE_WHOLE };
+    struct waiter waiter = { .f = f, .taken = { .result = -1, .count = 1 } };
+    sql_do(f, "BEGIN");
+    assert_int_equal(
+        sql_number(f,
+                   "SELECT granted FROM baton.take_usage(%d, %" PRId64
+                   ", '{\"\"}', '{2}', ARRAY[baton.period_start(2::smallint, "
+                   "now())], '{1}', '{0}', '{0}', '{0}', '{\"\"}', '{1}', "
+                   "'{0}')",
+                   ACCOUNT, first),
+        1);
+    usage_take(f->database, ACCOUNT, second, &line, 1, &ask, 1, on_taken,
+               &waiter.taken);
+    run_until(f, is_waiting, &waiter);
+    assert_int_equal(waiter.taken.result, -1);
+    sql_do(f, "COMMIT");
+    run_until(f, is_taken, &waiter.taken);
+    assert_int_equal(waiter.taken.grants[0].recipients, 0);
+}
+
 static void who_is_no_worker_gets_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -312,6 +353,7 @@ int main(void)
         ROW(what_fits_is_granted_in_order),
         ROW(the_longest_limit_in_the_way_is_named),
         ROW(workers_share_a_limit_and_the_dead_leave_theirs),
+        ROW(who_asks_for_one_account_waits),
         ROW(who_is_no_worker_gets_nothing),
         ROW(what_is_stored_is_counted_with_it),
         ROW(what_is_not_limited_has_no_row),
