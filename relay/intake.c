@@ -895,7 +895,8 @@ static void on_admission(void *owner, const struct admission *admission)
     } else if (is_key_in_flight(candidate)) {
         refuse_for_now(&reply);
         smtp_server_finish(client->session, &reply);
-    } else if (admission->refusal_count ==
+    } else if (admission->refusals != NULL &&
+               admission->refusal_count ==
                    candidate->transaction->recipient_count &&
                !account->accepts_refused) {
         refuse_suppressed(candidate, admission);

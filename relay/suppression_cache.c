@@ -53,7 +53,7 @@ struct suppression_check {
     const char *const *addresses;
     size_t address_count;
     struct arena *arena; /* of what is found */
-    const struct suppression **found; /* one an address; NULL: not suppressed */
+    struct suppression *found; /* one an address; reason NULL: not suppressed */
     size_t *asked; /* the places of those that the query asks for */
     size_t asked_count;
     int load_count;
@@ -179,7 +179,7 @@ static void note_found(struct suppression_check *check, size_t place,
     if (found == NULL) {
         return;
     }
-    struct suppression *copy = arena_alloc(arena, sizeof(*copy));
+    struct suppression *copy = &check->found[place];
     *copy = *found;
     copy->place = place;
     copy->address = arena_copy_string(arena, found->address);
@@ -188,7 +188,6 @@ static void note_found(struct suppression_check *check, size_t place,
     if (found->group_name != NULL) {
         copy->group_name = arena_copy_string(arena, found->group_name);
     }
-    check->found[place] = copy;
 }
 
 static void conclude(struct suppression_check *check)
@@ -197,8 +196,8 @@ static void conclude(struct suppression_check *check)
         arena_alloc(check->arena, (check->address_count + 1) * sizeof(*all));
     size_t count = 0;
     for (size_t i = 0; i < check->address_count; i++) {
-        if (check->found[i] != NULL) {
-            all[count++] = *check->found[i];
+        if (check->found[i].reason != NULL) {
+            all[count++] = check->found[i];
         }
     }
     finish(check, DATABASE_DONE, all, count);
@@ -309,7 +308,7 @@ static void on_loaded(void *owner, enum database_result result,
     struct suppression_cache *cache = owner;
     struct list_link *link;
     cache->load = NULL;
-    for (size_t i = 0; result == DATABASE_DONE && i < cache->range_count; i++) {
+    for (size_t i = 0; hashes != NULL && i < cache->range_count; i++) {
         suppression_segments_fill(cache->segments, &cache->ranges[i],
                                   hashes[i]);
     }
@@ -341,7 +340,7 @@ static void find_asked(struct suppression_check *check, bool *out_is_missing)
     for (size_t i = 0; i < check->address_count; i++) {
         enum suppression_sight sight =
             look(check->cache, check->account_id, check->addresses[i], &answer);
-        check->found[i] = NULL;
+        check->found[i].reason = NULL;
         if (sight == SIGHT_ANSWER) {
             note_found(check, i, answer.suppressions, answer.count);
         } else if (sight == SIGHT_NOTHING && is_patient) {
