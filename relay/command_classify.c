@@ -3,8 +3,6 @@
  * wonder why an address was suppressed, or was not. */
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "core/memory.h"
 #include "relay/command_internal.h"
@@ -14,6 +12,7 @@
 
 /* Octets of a message that are read; what is beyond is not looked at. */
 #define READ_MAX ((size_t)INCOMING_MESSAGE_MAX + 1)
+#define LINE_BYTES_MAX 65536U
 
 static void add_text(json_t *json, const char *key, const char *value)
 {
@@ -64,6 +63,7 @@ static json_t *dsn_json(const struct dsn *dsn)
         json_array_append_new(recipients, recipient_json(&dsn->recipients[i]));
     }
     json_object_set_new(json, "recipients", recipients);
+    add_text(json, "from", dsn->from);
     add_text(json, "reporting_host", dsn->reporting_host);
     add_text(json, "envelope_id", dsn->envelope_id);
     add_returned(json, &dsn->returned);
@@ -164,22 +164,39 @@ static int classify_file(const char *name)
     return status;
 }
 
+/* The next line without its line end; what is beyond LINE_BYTES_MAX of it is
+ * dropped. False: the end. */
+static bool read_line(FILE *file, struct buffer *line)
+{
+    buffer_clear(line);
+    int byte = getc(file);
+    if (byte == EOF) {
+        return false;
+    }
+    for (; byte != EOF && byte != '\n'; byte = getc(file)) {
+        if (line->length < LINE_BYTES_MAX) {
+            buffer_append_byte(line, (char)byte);
+        }
+    }
+    if (line->length > 0 && line->data[line->length - 1] == '\r') {
+        line->length--;
+    }
+    return true;
+}
+
 /* Names of files, one a line. */
 static int classify_list(void)
 {
     int status = COMMAND_DONE;
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length = 0;
-    while ((length = getline(&line, &capacity, stdin)) > 0) {
-        if (line[length - 1] == '\n') {
-            line[length - 1] = '\0';
-        }
-        if (line[0] != '\0' && classify_file(line) != COMMAND_DONE) {
-            status = COMMAND_FAILED;
+    struct buffer name = { 0 };
+    while (read_line(stdin, &name)) {
+        if (name.length > 0) {
+            buffer_append_byte(&name, '\0');
+            status = classify_file(name.data) == COMMAND_DONE ? status
+                                                              : COMMAND_FAILED;
         }
     }
-    free(line);
+    buffer_free(&name);
     return status;
 }
 
@@ -208,17 +225,11 @@ static int classify_replies(const struct command_call *call)
                               "MAIL, RCPT or DATA",
                               written);
     }
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length = 0;
-    while ((length = getline(&line, &capacity, stdin)) > 0) {
-        size_t end = (size_t)length;
-        while (end > 0 && (line[end - 1] == '\n' || line[end - 1] == '\r')) {
-            end--;
-        }
-        print_line(reply_json((struct text){ line, end }, step));
+    struct buffer line = { 0 };
+    while (read_line(stdin, &line)) {
+        print_line(reply_json(buffer_text(&line), step));
     }
-    free(line);
+    buffer_free(&line);
     return COMMAND_DONE;
 }
 

@@ -15,6 +15,7 @@ static bool decide_by_text(const struct phrase_text *folded,
         verdict->rule = phrase_find(folded, group->patterns);
         if (verdict->rule != NULL) {
             verdict->class = group->class;
+            verdict->weight = group->weight;
             return true;
         }
     }
@@ -71,11 +72,19 @@ static struct text find_status(struct text text)
     return (struct text){ NULL, 0 };
 }
 
-/* The first reply code in the text that stands as one: "550 ", "550-". */
-static unsigned find_code(struct text text)
+/* "[192.0.2.1]:450", "192.0.2.1:450" */
+static bool is_port(struct text text, size_t at)
+{
+    return at > 1 && text.data[at - 1] == ':' &&
+           (text.data[at - 2] == ']' || ascii_is_digit(text.data[at - 2]));
+}
+
+/* One that stands as such: "550 ", "550-"; no port, no number in a name. */
+unsigned bounce_class_code(struct text text)
 {
     for (size_t at = 0; at + 3 <= text.length; at++) {
-        bool is_code = begins_word(text, at) && digits_at(text, at) == 3 &&
+        bool is_code = begins_word(text, at) && !is_port(text, at) &&
+                       digits_at(text, at) == 3 &&
                        (text.data[at] == '4' || text.data[at] == '5') &&
                        text.data[at + 1] <= '5';
         char behind = at + 3 < text.length ? text.data[at + 3] : ' ';
@@ -111,7 +120,7 @@ static void read_codes(const struct bounce_reply *reply, struct text text,
     if (status.length > 0 && status.length < BOUNCE_STATUS_SIZE) {
         memcpy(verdict->status, status.data, status.length);
     }
-    verdict->code = reply->code != 0 ? reply->code : find_code(head);
+    verdict->code = reply->code != 0 ? reply->code : bounce_class_code(head);
 }
 
 static bool code_fits(const char *pattern, const char *status)
@@ -137,6 +146,7 @@ static bool decide_by_status(struct bounce_verdict *verdict)
         const struct bounce_code *row = &bounce_class_codes[i];
         if (code_fits(row->status, verdict->status + 1)) {
             verdict->class = row->class;
+            verdict->weight = WEIGHT_VAGUE;
             verdict->rule = row->status;
             return true;
         }
@@ -173,10 +183,16 @@ static bool is_temporary(const struct bounce_verdict *verdict)
     return verdict->status[0] == '4';
 }
 
-/* Whether the codes speak against "there is no such mailbox": a policy
- * (5.7.x), or an answer to the message instead of to the address. Some
+static bool is_generic(const char *status)
+{
+    return status[0] == '\0' || strcmp(status + 1, ".0.0") == 0;
+}
+
+/* Whether "there is no such mailbox" is not to be believed: the codes speak of
+ * a policy (5.7.x), or it answers the message instead of the address. Some
  * providers say "User unknown" after the final dot when they mean "the
- * recipient filters you". */
+ * recipient filters you". A phrase without any code or status could be about
+ * anything. */
 static bool is_doubtful(const struct bounce_verdict *verdict,
                         enum bounce_step step)
 {
@@ -185,9 +201,28 @@ static bool is_doubtful(const struct bounce_verdict *verdict,
         return false;
     }
     bool is_policy = strncmp(status, "5.7.", 4) == 0;
-    bool is_bare = verdict->code == 0 && status[0] == '\0';
-    return is_bare || step == BOUNCE_STEP_DATA ||
-           (is_policy && step != BOUNCE_STEP_RCPT);
+    /* 501 to HELO or MAIL is about what the sender said. */
+    bool is_syntax = verdict->code >= 500 && verdict->code <= 504;
+    if (step == BOUNCE_STEP_RCPT) {
+        return is_policy && verdict->weight == WEIGHT_VAGUE;
+    }
+    bool is_bare = verdict->code == 0 && is_generic(status);
+    bool is_untold = step == BOUNCE_STEP_UNTOLD && is_generic(status);
+    bool is_about_host = verdict->class == BOUNCE_INVALID_DOMAIN;
+    return step == BOUNCE_STEP_DATA || is_policy || is_syntax ||
+           (!is_about_host && (is_bare || is_untold));
+}
+
+/* Before RCPT nobody has heard of the recipient: what is unknown is the
+ * sender, or his domain. */
+static void mind_sender(struct bounce_verdict *verdict, enum bounce_step step)
+{
+    bool is_early = step == BOUNCE_STEP_CONNECT || step == BOUNCE_STEP_MAIL;
+    bool is_missing = verdict->class == BOUNCE_INVALID_ADDRESS ||
+                      verdict->class == BOUNCE_INVALID_DOMAIN;
+    if (is_early && is_missing) {
+        verdict->class = BOUNCE_AUTHENTICATION;
+    }
 }
 
 static void judge_severity(struct bounce_verdict *verdict,
@@ -195,7 +230,8 @@ static void judge_severity(struct bounce_verdict *verdict,
 {
     bool is_missing = verdict->class == BOUNCE_INVALID_ADDRESS ||
                       verdict->class == BOUNCE_INVALID_DOMAIN;
-    if (is_missing && !is_temporary(verdict) && !is_doubtful(verdict, step)) {
+    if (is_missing && !is_temporary(verdict) &&
+        (verdict->weight == WEIGHT_CERTAIN || !is_doubtful(verdict, step))) {
         verdict->severity = BOUNCE_HARD;
         verdict->suppresses = true;
         return;
@@ -228,6 +264,7 @@ void bounce_class_decide(const struct bounce_reply *reply,
         !decide_by_status(out_verdict)) {
         decide_by_code(out_verdict);
     }
+    mind_sender(out_verdict, reply->step);
     judge_severity(out_verdict, reply->step);
 }
 
@@ -272,9 +309,9 @@ const char *bounce_severity_name(enum bounce_severity severity)
 const char *bounce_step_name(enum bounce_step step)
 {
     static const char *const names[] = {
-        [BOUNCE_STEP_UNKNOWN] = "",  [BOUNCE_STEP_CONNECT] = "connect",
-        [BOUNCE_STEP_MAIL] = "MAIL", [BOUNCE_STEP_RCPT] = "RCPT",
-        [BOUNCE_STEP_DATA] = "DATA",
+        [BOUNCE_STEP_UNKNOWN] = "",        [BOUNCE_STEP_UNTOLD] = "",
+        [BOUNCE_STEP_CONNECT] = "connect", [BOUNCE_STEP_MAIL] = "MAIL",
+        [BOUNCE_STEP_RCPT] = "RCPT",       [BOUNCE_STEP_DATA] = "DATA",
     };
     return names[step];
 }

@@ -47,6 +47,9 @@ enum bounce_severity {
 /* What the refused command was, as far as it is known. */
 enum bounce_step {
     BOUNCE_STEP_UNKNOWN,
+    /* A report speaks, and does not tell. Then a refusal without a status may
+     * be about the message; it does not suppress. */
+    BOUNCE_STEP_UNTOLD,
     BOUNCE_STEP_CONNECT, /* greeting, EHLO, STARTTLS, AUTH */
     BOUNCE_STEP_MAIL,
     BOUNCE_STEP_RCPT,
@@ -63,9 +66,18 @@ struct bounce_reply {
     enum bounce_step step;
 };
 
+/* How much what decided says. */
+enum bounce_weight {
+    WEIGHT_NONE, /* nothing fitted, or only the reply code */
+    WEIGHT_VAGUE, /* "rejected"; a status */
+    WEIGHT_PLAIN, /* a phrase */
+    WEIGHT_CERTAIN, /* a phrase that needs no code beside it */
+};
+
 struct bounce_verdict {
     enum bounce_class class;
     enum bounce_severity severity;
+    enum bounce_weight weight;
     bool suppresses; /* the address is not to be sent to again */
     unsigned code; /* that was decided on; 0: none */
     char status[BOUNCE_STATUS_SIZE]; /* "" if there is none */
@@ -75,6 +87,9 @@ struct bounce_verdict {
 
 void bounce_class_decide(const struct bounce_reply *reply,
                          struct bounce_verdict *out_verdict);
+
+/* The first reply code of 4xx or 5xx in a text; 0 if there is none. */
+unsigned bounce_class_code(struct text text);
 
 /* "invalid_address", "hard", "RCPT" ("" if it is not known); static. */
 const char *bounce_class_name(enum bounce_class class);

@@ -9,6 +9,7 @@
 struct bounce_patterns {
     enum bounce_class class;
     const char *const *patterns; /* up to NULL */
+    enum bounce_weight weight;
 };
 
 extern const struct bounce_patterns bounce_class_patterns[];

@@ -111,20 +111,6 @@ static void settle_verdicts(struct dsn *dsn)
     }
 }
 
-static void read_answer(struct dsn_reader *reader, enum dsn_kind kind,
-                        enum bounce_class class)
-{
-    reader->dsn->kind = kind;
-    struct dsn_recipient *recipient =
-        reader->sender[0] != '\0'
-            ? dsn_recipient_add(reader, text_of(reader->sender))
-            : NULL;
-    if (recipient != NULL) {
-        recipient->action = DSN_DELIVERED;
-        recipient->verdict.class = class;
-    }
-}
-
 static const char *first_address(struct arena *arena, const char *value)
 {
     struct text rest = text_of(value);
@@ -183,12 +169,14 @@ void dsn_read(struct text message, struct arena *arena, struct dsn *out_dsn)
 static void read_message(struct text message, struct arena *arena,
                          bool is_inner, struct dsn *out_dsn)
 {
-    *out_dsn = (struct dsn){ .reporting_host = "", .envelope_id = "" };
+    *out_dsn =
+        (struct dsn){ .from = "", .reporting_host = "", .envelope_id = "" };
     struct dsn_reader reader = { .arena = arena, .dsn = out_dsn };
     incoming_read(message, arena, &reader.incoming);
     struct text header = reader.incoming.header;
     reader.subject = incoming_field(arena, header, "Subject");
     reader.sender = first_address(arena, incoming_field(arena, header, "From"));
+    out_dsn->from = reader.sender;
     out_dsn->returned = reader.incoming.returned;
     dsn_status_read(&reader);
     bool is_told = out_dsn->recipient_count > 0;
@@ -203,9 +191,9 @@ static void read_message(struct text message, struct arena *arena,
         return;
     }
     if (dsn_kind_is_challenge(&reader)) {
-        read_answer(&reader, DSN_CHALLENGE, BOUNCE_CHALLENGE);
+        out_dsn->kind = DSN_CHALLENGE;
     } else if (dsn_kind_is_auto_reply(&reader)) {
-        read_answer(&reader, DSN_AUTO_REPLY, BOUNCE_AUTO_REPLY);
+        out_dsn->kind = DSN_AUTO_REPLY;
     }
 }
 

@@ -59,8 +59,9 @@ struct dsn_recipient {
 
 struct dsn {
     enum dsn_kind kind;
-    struct dsn_recipient *recipients;
+    struct dsn_recipient *recipients; /* of a bounce, a delay, an arrival */
     size_t recipient_count;
+    const char *from; /* address of its From: who is absent */
     const char *reporting_host;
     const char *envelope_id; /* Original-Envelope-Id: our ENVID */
     struct incoming_returned returned; /* to find our message by */

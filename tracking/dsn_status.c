@@ -5,12 +5,14 @@
  * leave types out ("Final-Recipient: <a@b>"), so a field that was there begins
  * a new recipient as well.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/memory.h"
 #include "tracking/address_text.h"
 #include "tracking/dsn_internal.h"
 #include "tracking/encoded_word.h"
+#include "tracking/html.h"
 
 /* Bounds the cost of lying reports. */
 #define FIELDS_MAX 20000
@@ -43,53 +45,45 @@ static const char *without_type(const char *value)
     return semicolon + strspn(semicolon, " \t");
 }
 
-/* RFC 6533, 3: "a\x{E9}@b" of a utf-8 address. */
-static struct text decoded_address(struct arena *arena, const char *written)
+/* "\\x{E9}" at the beginning: how long it is, or 0. */
+static size_t measure_escape(const char *at)
+{
+    if (strncmp(at, "\\x{", 3) != 0) {
+        return 0;
+    }
+    size_t digits = strspn(at + 3, "0123456789abcdefABCDEF");
+    return digits >= 2 && digits <= 6 && at[3 + digits] == '}' ? digits + 4 : 0;
+}
+
+/* RFC 6533, 3: "a\\x{E9}@b" of a utf-8 address; a number as HTML has them. */
+static const char *decode_utf8_address(struct arena *arena, const char *written)
 {
     struct buffer plain = { 0 };
     for (const char *at = written; *at != '\0';) {
-        unsigned value = 0;
-        int length = 0;
-        if (strncmp(at, "\\x{", 3) == 0) {
-            const char *digit = at + 3;
-            while (length < 6 && *digit != '\0' &&
-                   strchr("0123456789abcdefABCDEF", *digit) != NULL) {
-                char low = ascii_lower(*digit);
-                value = value * 16 +
-                        (unsigned)(low > '9' ? low - 'a' + 10 : low - '0');
-                digit++;
-                length++;
-            }
-            length =
-                length > 0 && *digit == '}' && value >= 0x20 && value < 0x110000
-                    ? length
-                    : 0;
-        }
+        size_t length = measure_escape(at);
         if (length == 0) {
             buffer_append_byte(&plain, *at++);
             continue;
         }
-        at += 4 + length;
-        if (value < 0x80) {
-            buffer_append_byte(&plain, (char)value);
-        } else if (value < 0x800) {
-            buffer_append_byte(&plain, (char)(0xC0 | value >> 6));
-            buffer_append_byte(&plain, (char)(0x80 | (value & 0x3F)));
-        } else if (value < 0x10000) {
-            buffer_append_byte(&plain, (char)(0xE0 | value >> 12));
-            buffer_append_byte(&plain, (char)(0x80 | (value >> 6 & 0x3F)));
-            buffer_append_byte(&plain, (char)(0x80 | (value & 0x3F)));
-        } else {
-            buffer_append_byte(&plain, (char)(0xF0 | value >> 18));
-            buffer_append_byte(&plain, (char)(0x80 | (value >> 12 & 0x3F)));
-            buffer_append_byte(&plain, (char)(0x80 | (value >> 6 & 0x3F)));
-            buffer_append_byte(&plain, (char)(0x80 | (value & 0x3F)));
-        }
+        char reference[16];
+        int digits = (int)length - 4;
+        snprintf(reference, sizeof(reference), "&#x%.*s;", digits, at + 3);
+        html_decode(text_of(reference), false, &plain);
+        at += length;
     }
-    struct text copy = { arena_copy_text(arena, buffer_text(&plain)),
-                         plain.length };
+    char *copy = arena_copy_text(arena, buffer_text(&plain));
     buffer_free(&plain);
     return copy;
+}
+
+/* A recipient that is no mail address (another type, RFC 3464, 2.3.2, or a bare
+ * name), without brackets. */
+static struct text read_name(const char *value)
+{
+    struct text name = text_trim(text_of(without_type(value)));
+    bool is_bracketed = name.length > 2 && name.data[0] == '<' &&
+                        name.data[name.length - 1] == '>';
+    return is_bracketed ? text_slice(name, 1, name.length - 1) : name;
 }
 
 /* The address in a field's value; empty if it has none. */
@@ -97,8 +91,7 @@ static struct text read_address(struct arena *arena, const char *value)
 {
     const char *address = without_type(value);
     if (text_starts_with_ignoring_case(text_of(value), "utf-8")) {
-        struct text decoded = decoded_address(arena, address);
-        address = decoded.data;
+        address = decode_utf8_address(arena, address);
     }
     struct text rest = text_of(address);
     struct text found;
@@ -135,6 +128,16 @@ static const char *read_status(struct arena *arena, const char *written)
     return arena_copy_text(arena, (struct text){ written, length });
 }
 
+/* Some say it as a comment only: "5.0.0 (over quota)". */
+static struct text read_diagnostic(const struct group *group)
+{
+    if (group->diagnostic[0] != '\0') {
+        return text_of(without_type(group->diagnostic));
+    }
+    struct text status = text_of(group->status);
+    return text_slice(status, text_find_byte(status, '('), status.length);
+}
+
 static void end_group(struct dsn_reader *reader, struct group *group)
 {
     struct arena *arena = reader->arena;
@@ -144,6 +147,9 @@ static void end_group(struct dsn_reader *reader, struct group *group)
     if (final.length == 0) {
         final = original.length > 0 ? original : actual;
     }
+    if (final.length == 0) {
+        final = read_name(group->final);
+    }
     bool is_empty = final.length == 0;
     struct dsn_recipient *recipient =
         is_empty ? NULL : dsn_recipient_add(reader, final);
@@ -151,8 +157,7 @@ static void end_group(struct dsn_reader *reader, struct group *group)
         recipient->action = read_action(group);
         recipient->status = read_status(arena, group->status);
         recipient->diagnostic = arena_copy_text(
-            arena, text_slice(text_of(without_type(group->diagnostic)), 0,
-                              DSN_DIAGNOSTIC_MAX));
+            arena, text_slice(read_diagnostic(group), 0, DSN_DIAGNOSTIC_MAX));
         recipient->remote_host =
             arena_copy_string(arena, without_type(group->remote_host));
         if (original.length > 0 && !text_equal_ignoring_case(original, final)) {

@@ -16,8 +16,10 @@
 #include "tracking/line.h"
 #include "tracking/phrase.h"
 
-#define LINES_MAX 4000
-#define MENTIONS_MAX 2000
+#define LINES_MAX 2000
+#define MENTIONS_MAX 1000
+/* Beyond these the whole text is not read again for each. */
+#define RECIPIENTS_TOGETHER_MAX 10
 /* Of a recipient's own lines. */
 #define OWN_LINES_MAX 30
 
@@ -47,162 +49,52 @@ struct text_reader {
 };
 
 /* What speaks of failure in one line. */
+/* clang-format off */
 static const char *const failure_words[] = {
-    "deliver",
-    "did not reach",
-    "not reach",
-    "following recipient",
-    "following address",
-    "following user",
-    "addresses had",
-    "failed",
-    "fatal",
-    "rejected",
-    "returned",
-    "unknown",
-    "no such user",
-    "not found",
-    "not exist",
-    "doesnt exist",
-    "undeliver",
-    "unable to",
-    "could not",
-    "couldnt",
-    "cannot",
-    "not be sent",
-    "error",
-    "refused",
-    "bounced",
-    "recipient",
-    "invalid",
-    "quota",
-    "mailbox",
-    " full",
-    "not a known",
-    "not known",
-    "disabled",
-    "not match",
-    "not listed",
-    "no account",
-    "delayed",
-    "postponed",
-    "affected",
-    "problem",
-    "trouble",
-    "not accepted",
-    "denied",
-    " 550",
-    " 551",
-    " 552",
-    " 553",
-    " 554",
-    " 450",
-    " 451",
-    " 452",
-    " 421",
-    "rcpt to",
-    "said ",
-    "nicht",
-    "adresse",
-    "destinataire",
-    "remis",
-    "delivr",
-    "entreg",
-    "destinat",
-    "consegn",
-    "bezorg",
-    "доставл",
-    "адрес",
-    "получател",
-    "无法",
-    "失败",
-    "退",
-    "地址",
-    "宛先",
-    "配信",
-    "送信",
-    "アドレス",
-    "エラー",
-    NULL,
+    "deliver", "did not reach", "not reach", "following recipient",
+    "following address", "following user", "addresses had", "failed", "fatal",
+    "rejected", "returned", "unknown", "no such user", "not found",
+    "not exist", "doesnt exist", "undeliver", "unable to", "could not",
+    "couldnt", "cannot", "not be sent", "error", "refused", "bounced",
+    "recipient", "invalid", "quota", "mailbox", " full", "not a known",
+    "not known", "disabled", "not match", "not listed", "no account",
+    "delayed", "postponed", "affected", "problem", "trouble", "not accepted",
+    "denied", " 550", " 551", " 552", " 553", " 554", " 450", " 451", " 452",
+    " 421", "rcpt to", "said ", "nicht", "adresse", "destinataire", "remis",
+    "delivr", "entreg", "destinat", "consegn", "bezorg", "доставл", "адрес",
+    "получател", "无法", "失败", "退", "地址", "宛先", "配信", "送信", "アドレス", "エラー", NULL,
 };
+/* clang-format on */
 
 /* What names a recipient when it stands right before the address. */
+/* clang-format off */
 static const char *const naming_words[] = {
-    "recipient",
-    "recipients",
-    "rcpt to",
-    "unknown user",
-    "user unknown",
-    "address",
-    "addresses",
-    "mailbox",
-    "user",
-    "userid",
-    "account",
-    "delivered to",
-    "deliver to",
-    "undeliverable to",
-    "undelivered to",
-    "message to",
-    "mail to",
-    "email to",
-    "messages to",
-    "sent to",
-    "destined to",
-    "destined for",
-    "addressed to",
-    "addressed was",
-    "intended for",
-    "gateway for",
-    "attempts",
-    "generated from",
-    "expanded from",
-    "original recipient",
-    "final recipient",
-    "smtp",
-    "rfc822",
-    "destinataires suivants",
-    "delivered was",
-    "rejected",
-    "to the following",
-    "which your message was addressed",
-    "failed",
-    "delivery to",
-    "zugestellt",
-    "delivre a",
-    "delivré à",
-    "recipient is",
-    "reached",
-    "empfänger",
-    "destinataire",
-    "destinatario",
-    "получатель",
-    "收件人",
-    "宛先",
-    "forwarded to",
-    "expand",
-    NULL,
+    "recipient", "recipients", "rcpt to", "unknown user", "user unknown",
+    "address", "addresses", "mailbox", "user", "userid", "account",
+    "delivered to", "deliver to", "undeliverable to", "undelivered to",
+    "message to", "mail to", "email to", "messages to", "sent to",
+    "destined to", "destined for", "addressed to", "addressed was",
+    "intended for", "gateway for", "attempts", "generated from",
+    "expanded from", "original recipient", "final recipient", "smtp", "rfc822",
+    "destinataires suivants", "delivered was", "rejected", "to the following",
+    "which your message was addressed", "failed", "delivery to", "zugestellt",
+    "delivre a", "delivré à", "recipient is", "reached", "empfänger",
+    "destinataire", "destinatario", "получатель", "收件人", "宛先", "forwarded to",
+    "expand", NULL,
 };
+/* clang-format on */
 
 /* What says that the address is there to be written to, or is the sender. */
+/* clang-format off */
 static const char *const other_words[] = {
-    "contact",       "further assistance",
-    "send mail to",  "postmaster",
-    "helpdesk",      "help desk",
-    "support",       "questions",
-    "administrator", "report this",
-    "message id",    "messageid",
-    "reply to",      "return path",
-    "envelope from", "mail from",
-    "sender",        "mailto",
-    "unsubscribe",   "abuse@",
-    "queue id",      "reference",
-    "identifier",    "original sender",
-    "originator",    "received",
-    "helo",          "message was",
-    "dkim",          "list id",
-    "x mailer",      NULL,
+    "contact", "further assistance", "send mail to", "postmaster", "helpdesk",
+    "help desk", "support", "questions", "administrator", "report this",
+    "message id", "messageid", "reply to", "return path", "envelope from",
+    "mail from", "sender", "mailto", "unsubscribe", "abuse@", "queue id",
+    "reference", "identifier", "original sender", "originator", "received",
+    "helo", "dkim", "list id", "x mailer", NULL,
 };
+/* clang-format on */
 
 static bool says(struct text text, const char *const *phrases)
 {
@@ -388,6 +280,17 @@ bool dsn_text_read_recipients(struct dsn_reader *reader)
 
 /* -- reasons -- */
 
+/* Where a reason is looked for, one after the other. */
+enum {
+    ATTEMPT_PARAGRAPH, /* up to an empty line */
+    ATTEMPT_SECTION, /* up to the next recipient */
+    ATTEMPT_MENTIONS, /* other lines with the address */
+    ATTEMPT_REPLIES, /* lines with a reply code */
+    ATTEMPT_TEXT,
+    ATTEMPT_SUBJECT,
+    ATTEMPTS,
+};
+
 /* The steps of a dialogue, as reports tell them. */
 static enum bounce_step step_told(struct text reason)
 {
@@ -417,6 +320,11 @@ static enum bounce_step step_told(struct text reason)
         { "does not like recipient", BOUNCE_STEP_RCPT },
         { "does not like sender", BOUNCE_STEP_MAIL },
         { "failed on data", BOUNCE_STEP_DATA },
+        { "our rcpt to", BOUNCE_STEP_RCPT },
+        { "our data", BOUNCE_STEP_DATA },
+        { "our final", BOUNCE_STEP_DATA },
+        { "our mail from", BOUNCE_STEP_MAIL },
+        { "for rcpt to response", BOUNCE_STEP_RCPT },
         { "rcpt to generated", BOUNCE_STEP_RCPT },
         { "smtp rcpt ", BOUNCE_STEP_RCPT },
         { "smtp data ", BOUNCE_STEP_DATA },
@@ -428,7 +336,7 @@ static enum bounce_step step_told(struct text reason)
             return told[i].step;
         }
     }
-    return BOUNCE_STEP_UNKNOWN;
+    return BOUNCE_STEP_UNTOLD;
 }
 
 /* ">>> RCPT TO:<a@b>", "Sent <<< RCPT TO:<a@b>" */
@@ -458,7 +366,7 @@ static bool is_command_line(struct text line, struct text *out_command)
 /* The last command of a transcript. */
 static enum bounce_step step_of_transcript(const struct text_reader *text)
 {
-    enum bounce_step step = BOUNCE_STEP_UNKNOWN;
+    enum bounce_step step = BOUNCE_STEP_UNTOLD;
     for (size_t i = 0; i < text->line_count; i++) {
         struct text command;
         if (is_command_line(text->lines[i], &command)) {
@@ -519,6 +427,17 @@ static void append_line(struct buffer *reason, struct text line)
     }
 }
 
+/* What the line says behind the address that begins it: not ">:". */
+static struct text behind_address(struct text line, struct text address)
+{
+    size_t at = (size_t)(address.data + address.length - line.data);
+    while (at < line.length && line.data[at] != '\0' &&
+           strchr(">:; \t", line.data[at]) != NULL) {
+        at++;
+    }
+    return text_slice(line, at, line.length);
+}
+
 /* From the address on, up to an empty line (`is_short`) or the next one. */
 static void append_own_lines(const struct text_reader *text,
                              const struct mention *own,
@@ -526,12 +445,10 @@ static void append_own_lines(const struct text_reader *text,
                              bool is_short, struct buffer *reason)
 {
     struct text first = text->lines[own->line];
-    const char *behind = own->address.data + own->address.length;
-    append_line(reason, text_slice(first,
-                                   own->rank == RANK_LEADING
-                                       ? (size_t)(behind - first.data)
-                                       : 0,
-                                   first.length));
+    if (own->rank == RANK_LEADING) {
+        first = behind_address(first, own->address);
+    }
+    append_line(reason, first);
     for (size_t i = own->line + 1;
          i < text->line_count && i < own->line + OWN_LINES_MAX; i++) {
         bool is_empty = text_trim(text->lines[i]).length == 0;
@@ -559,31 +476,39 @@ static void append_reply_lines(const struct text_reader *text,
                                struct buffer *reason)
 {
     for (size_t i = 0; i < text->line_count; i++) {
-        struct bounce_reply reply = { .text = text->lines[i] };
-        struct bounce_verdict verdict;
-        bool has_digit = false;
-        for (size_t j = 0; j < reply.text.length; j++) {
-            has_digit = has_digit || reply.text.data[j] == '4' ||
-                        reply.text.data[j] == '5';
-        }
-        if (!has_digit) {
-            continue;
-        }
-        bounce_class_decide(&reply, &verdict);
-        if (verdict.code >= 400 && verdict.class != BOUNCE_UNKNOWN) {
+        if (bounce_class_code(text->lines[i]) != 0) {
             append_line(reason, text->lines[i]);
         }
     }
 }
 
-/* Decide by this reason; whether it says something. */
-static bool decide(struct dsn_recipient *recipient, struct arena *arena,
-                   struct text reason)
+static bool is_better(const struct bounce_verdict *one,
+                      const struct bounce_verdict *other)
 {
+    bool has_codes = one->code != 0 || one->status[0] != '\0';
+    bool had_codes = other->code != 0 || other->status[0] != '\0';
+    return one->weight > other->weight ||
+           (one->weight == other->weight && has_codes && !had_codes);
+}
+
+/* One recipient's reason, while it is looked for. */
+struct inquiry {
+    const struct text_reader *text;
+    struct dsn_recipient *recipient;
+    const struct mention *own; /* NULL: the text does not name it */
+    bool has_field; /* its Diagnostic-Code was there, and stays */
+    struct buffer reason;
+};
+
+/* Decide by this reason if it says more than those before. Whether it says
+ * enough: a phrase that means something, and a code. */
+static bool decide(struct inquiry *inquiry, struct text reason)
+{
+    struct dsn_recipient *recipient = inquiry->recipient;
     if (reason.length == 0) {
         return false;
     }
-    if (recipient->step == BOUNCE_STEP_UNKNOWN) {
+    if (recipient->step == BOUNCE_STEP_UNTOLD) {
         recipient->step = step_told(reason);
     }
     struct bounce_reply reply = {
@@ -593,76 +518,106 @@ static bool decide(struct dsn_recipient *recipient, struct arena *arena,
     };
     struct bounce_verdict verdict;
     bounce_class_decide(&reply, &verdict);
-    if (verdict.class == BOUNCE_UNKNOWN) {
-        return false;
+    if (is_better(&verdict, &recipient->verdict)) {
+        recipient->verdict = verdict;
+        if (!inquiry->has_field) {
+            recipient->diagnostic =
+                arena_copy_text(inquiry->text->reader->arena,
+                                text_slice(reason, 0, DSN_DIAGNOSTIC_MAX));
+        }
     }
-    recipient->verdict = verdict;
-    if (recipient->diagnostic[0] == '\0') {
-        recipient->diagnostic =
-            arena_copy_text(arena, text_slice(reason, 0, DSN_DIAGNOSTIC_MAX));
-    }
-    if (recipient->status[0] == '\0' && verdict.status[0] != '\0') {
-        recipient->status = arena_copy_string(arena, verdict.status);
-    }
-    return true;
+    const struct bounce_verdict *best = &recipient->verdict;
+    return best->weight == WEIGHT_CERTAIN ||
+           (best->weight == WEIGHT_PLAIN && best->code != 0);
 }
 
-static bool decide_by_lines(const struct text_reader *text,
-                            struct dsn_recipient *recipient,
-                            const struct mention *own, int attempt,
-                            struct buffer *reason)
+static bool decide_by_lines(struct inquiry *inquiry, int attempt)
 {
-    struct arena *arena = text->reader->arena;
+    const struct text_reader *text = inquiry->text;
+    struct buffer *reason = &inquiry->reason;
     buffer_clear(reason);
     switch (attempt) {
-    case 0:
-    case 1:
-        if (own != NULL) {
-            append_own_lines(text, own, recipient, attempt == 0, reason);
+    case ATTEMPT_PARAGRAPH:
+    case ATTEMPT_SECTION:
+        if (inquiry->own != NULL) {
+            append_own_lines(text, inquiry->own, inquiry->recipient,
+                             attempt == ATTEMPT_PARAGRAPH, reason);
         }
         break;
-    case 2:
-        append_other_lines(text, recipient, reason);
+    case ATTEMPT_MENTIONS:
+        append_other_lines(text, inquiry->recipient, reason);
         break;
-    case 3:
+    case ATTEMPT_REPLIES:
         append_reply_lines(text, reason);
         break;
-    case 4:
-        buffer_append_text(reason, text->reader->incoming.notification);
+    case ATTEMPT_TEXT:
+        buffer_append_text(reason,
+                           text_slice(text->reader->incoming.notification, 0,
+                                      PHRASE_TEXT_MAX));
         break;
     default:
         buffer_append_string(reason, text->reader->subject);
         break;
     }
-    return decide(recipient, arena, buffer_text(reason));
+    return decide(inquiry, buffer_text(reason));
 }
 
-static void explain(const struct text_reader *text,
-                    struct dsn_recipient *recipient, enum bounce_step step)
+/* Where no text said anything, the status may. */
+static void settle(struct dsn_recipient *recipient, struct arena *arena)
 {
-    struct buffer reason = { 0 };
-    const struct mention *own = own_mention(text, recipient);
-    if (own != NULL) {
-        append_own_lines(text, own, recipient, false, &reason);
-        recipient->step = step_told(text_of(recipient->diagnostic));
-        if (recipient->step == BOUNCE_STEP_UNKNOWN) {
-            recipient->step = step_told(buffer_text(&reason));
-        }
-    }
-    if (recipient->step == BOUNCE_STEP_UNKNOWN) {
-        recipient->step = step;
-    }
-    bool is_decided =
-        decide(recipient, text->reader->arena, text_of(recipient->diagnostic));
-    for (int attempt = 0; attempt < 6 && !is_decided; attempt++) {
-        is_decided = decide_by_lines(text, recipient, own, attempt, &reason);
-    }
-    if (!is_decided) {
+    if (recipient->verdict.weight == WEIGHT_NONE) {
         struct bounce_reply reply = { .status = text_of(recipient->status),
                                       .step = recipient->step };
         bounce_class_decide(&reply, &recipient->verdict);
     }
-    buffer_free(&reason);
+    if (recipient->status[0] == '\0') {
+        recipient->status = arena_copy_string(arena, recipient->verdict.status);
+    }
+}
+
+/* The command that was refused, by the report's own words. */
+static enum bounce_step find_step(const struct text_reader *text,
+                                  const struct dsn_recipient *recipient,
+                                  const struct mention *own,
+                                  enum bounce_step transcript)
+{
+    enum bounce_step step = step_told(text_of(recipient->diagnostic));
+    if (own != NULL && step == BOUNCE_STEP_UNTOLD) {
+        struct buffer section = { 0 };
+        append_own_lines(text, own, recipient, false, &section);
+        step = step_told(buffer_text(&section));
+        buffer_free(&section);
+    }
+    return step != BOUNCE_STEP_UNTOLD ? step : transcript;
+}
+
+static void explain(const struct text_reader *text,
+                    struct dsn_recipient *recipient,
+                    enum bounce_step transcript)
+{
+    struct inquiry inquiry = {
+        .text = text,
+        .recipient = recipient,
+        .own = own_mention(text, recipient),
+        .has_field = recipient->diagnostic[0] != '\0',
+    };
+    size_t count = text->reader->dsn->recipient_count;
+    recipient->step = find_step(text, recipient, inquiry.own, transcript);
+    bool is_decided = decide(&inquiry, text_of(recipient->diagnostic));
+    for (int attempt = 0; attempt < ATTEMPTS && !is_decided; attempt++) {
+        /* What another may have caused is asked only if nothing is told. */
+        bool is_of_all = attempt >= ATTEMPT_REPLIES && count > 1;
+        bool is_untold = recipient->verdict.weight == WEIGHT_NONE;
+        if (!is_of_all || (is_untold && count <= RECIPIENTS_TOGETHER_MAX)) {
+            is_decided = decide_by_lines(&inquiry, attempt);
+        }
+        if (is_of_all && is_untold && recipient->verdict.suppresses) {
+            recipient->verdict.suppresses = false;
+            recipient->verdict.severity = BOUNCE_SOFT;
+        }
+    }
+    settle(recipient, text->reader->arena);
+    buffer_free(&inquiry.reason);
 }
 
 void dsn_text_explain(struct dsn_reader *reader)

@@ -170,7 +170,10 @@ static void append_notification(struct text message,
                                                       : INCOMING_TEXT_MAX);
     decode_transfer(body, part->encoding, &bytes);
     append_as_utf8(buffer_text(&bytes), part->charset, &characters);
-    if (strcmp(part->type, "text/html") == 0) {
+    bool is_html =
+        strcmp(part->type, "text/html") == 0 &&
+        text_find_byte(buffer_text(&characters), '<') < characters.length;
+    if (is_html) {
         html_to_text(buffer_text(&characters), text);
     } else {
         buffer_append_text(text, buffer_text(&characters));
@@ -254,15 +257,15 @@ static struct text read_report(const struct reader *reader,
                         : (struct text){ "", 0 };
 }
 
-static bool is_text(const struct reader *reader, const struct mime_part *part,
-                    const char *type, bool may_be_enclosed)
+static bool is_text(const struct mime_part *part, const char *type,
+                    bool may_be_enclosed)
 {
     size_t length = strlen(type);
     return !part->is_multipart && !part->is_message &&
            (may_be_enclosed || !part->is_enclosed) &&
            strncmp(part->type, type, length) == 0 &&
            !is_one_of(part->type, returned_types) &&
-           !is_one_of(part->type, status_types) && reader != NULL;
+           !is_one_of(part->type, status_types);
 }
 
 static bool has_words(const struct buffer *text)
@@ -280,7 +283,7 @@ static void read_texts(const struct reader *reader, const char *type,
     for (size_t i = 0; i < reader->mime.part_count; i++) {
         const struct mime_part *part = &reader->mime.parts[i];
         if (text->length < INCOMING_TEXT_MAX &&
-            is_text(reader, part, type, may_be_enclosed)) {
+            is_text(part, type, may_be_enclosed)) {
             append_notification(reader->message, part, text);
         }
     }

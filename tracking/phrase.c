@@ -70,7 +70,7 @@ static void put(struct phrase_text *folded, char byte)
         folded->bytes[folded->length - 1] == ' ') {
         return;
     }
-    if (folded->length < PHRASE_TEXT_MAX) {
+    if (folded->length < PHRASE_TEXT_MAX + 1) {
         folded->bytes[folded->length++] = byte;
     }
 }
@@ -80,13 +80,11 @@ static void put_letter(struct phrase_text *folded, struct text text, size_t at)
 {
     unsigned char byte = (unsigned char)text.data[at];
     unsigned char before = at > 0 ? (unsigned char)text.data[at - 1] : 0;
-    if (before == 0xC3 && byte >= 0x80 && byte <= 0x9E && byte != 0x97) {
-        put(folded, (char)(byte + 0x20));
-    } else if (before == 0xD0 && byte >= 0x90 && byte <= 0x9F) {
-        put(folded, (char)(byte + 0x20));
-    } else {
-        put(folded, ascii_lower(text.data[at]));
-    }
+    bool is_latin =
+        before == 0xC3 && byte >= 0x80 && byte <= 0x9E && byte != 0x97;
+    bool is_cyrillic = before == 0xD0 && byte >= 0x90 && byte <= 0x9F;
+    put(folded, is_latin || is_cyrillic ? (char)(byte + 0x20)
+                                        : ascii_lower(text.data[at]));
 }
 
 static void put_word(struct phrase_text *folded, struct text word)

@@ -23,7 +23,7 @@
 #define PHRASE_PIECE_BITS 16384U
 
 struct phrase_text {
-    char bytes[PHRASE_TEXT_MAX + 1];
+    char bytes[PHRASE_TEXT_MAX + 2]; /* a blank at both ends */
     size_t length;
     uint8_t pieces[PHRASE_PIECE_BITS / 8];
 };
