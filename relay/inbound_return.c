@@ -42,6 +42,14 @@ struct inbound_return {
     struct new_delivery new_notice_delivery;
 };
 
+static void free_original(struct inbound_return *one)
+{
+    if (one->original != NULL) {
+        list_remove(&one->original_delivery->of_message);
+        held_message_free(&one->original);
+    }
+}
+
 static void free_return(struct inbound_return *one)
 {
     struct list_link *link;
@@ -50,10 +58,7 @@ static void free_return(struct inbound_return *one)
             LIST_ITEM(link, struct held_message, link);
         held_message_free(&notice);
     }
-    if (one->original != NULL) {
-        list_remove(&one->original_delivery->of_message);
-    }
-    held_message_free(&one->original);
+    free_original(one);
     list_remove(&one->link);
     struct arena *arena = one->arena;
     arena_free(&arena);
@@ -290,6 +295,7 @@ static void on_loaded(void *owner, enum database_result result,
         *data = (struct buffer){ 0 };
     }
     make_notices(one);
+    free_original(one); /* many may be on their way */
     store_next(one);
 }
 
@@ -380,8 +386,8 @@ static void on_found(void *owner, enum database_result result,
     fill_report(one, found);
     if (is_end(one, found) && found->sender[0] != '\0') {
         hold_original(one, found);
-        one->load = message_load(one->owner->database, found->account_id,
-                                 found->message_id, on_loaded, one);
+        one->load = message_load_top(one->owner->database, found->account_id,
+                                     found->message_id, on_loaded, one);
     } else {
         store_report(one);
     }

@@ -604,7 +604,6 @@ static void on_transaction_done(void *owner,
         .tls = wire->tls_version != NULL ? tls : NULL,
         .transcript = buffer_text(&wire->transcript.lines),
         .has_one_recipient = wire->recipient_count == 1,
-        .peer_has_dsn = wire->peer_has_dsn,
         .has_other_host = smtp_pool_has_host(site->pool),
         .sandbox_message = text_of(""),
     };
@@ -612,6 +611,9 @@ static void on_transaction_done(void *owner,
     site->handler->on_end(site->owner, transaction->account_id);
     for (size_t i = 0; i < wire->recipient_count; i++) {
         struct delivery *delivery = transaction->deliveries[i];
+        /* Its report of success comes to us, not to the sender. */
+        facts.peer_has_dsn = wire->peer_has_dsn &&
+                             !held_message_has_return_paths(delivery->message);
         const struct smtp_outcome *outcome = &wire->recipients[i].outcome;
         site->busy_count--;
         site->held_bytes -= delivery->part_bytes;

@@ -505,6 +505,7 @@ struct message_load {
     int64_t account_id;
     int64_t message_id;
     int32_t next_chunk;
+    bool is_top_enough; /* the first chunk is all that is wanted */
     struct query *query;
     struct buffer trace;
     struct buffer data;
@@ -533,7 +534,10 @@ static void take_chunks(struct message_load *load, const struct rows *rows)
     size_t size = (size_t)rows_int64(rows, 0, "size_bytes");
     if (load->next_chunk == 0) {
         buffer_append_text(&load->trace, rows_text(rows, 0, "trace"));
-        buffer_reserve(&load->data, size);
+        buffer_reserve(&load->data,
+                       load->is_top_enough && size > BODY_CHUNK_BYTES
+                           ? BODY_CHUNK_BYTES
+                           : size);
     }
     for (size_t i = 0; i < rows_count(rows); i++) {
         if (!rows_is_null(rows, i, "chunk") &&
@@ -562,7 +566,8 @@ static void on_chunks(void *owner, enum database_result result,
     }
     take_chunks(load, rows);
     size_t size = (size_t)rows_int64(rows, 0, "size_bytes");
-    if (load->next_chunk > before && load->data.length >= size) {
+    if (load->next_chunk > before &&
+        (load->data.length >= size || load->is_top_enough)) {
         finish_load(load, DATABASE_DONE, NULL);
     } else if (load->next_chunk > before) {
         load_chunks(load);
@@ -577,24 +582,44 @@ static void load_chunks(struct message_load *load)
     parameter_int64(&parameters, load->account_id);
     parameter_int64(&parameters, load->message_id);
     parameter_int32(&parameters, load->next_chunk);
-    parameter_int32(&parameters, load->next_chunk + CHUNKS_PER_ANSWER);
+    parameter_int32(&parameters,
+                    load->next_chunk +
+                        (load->is_top_enough ? 1 : CHUNKS_PER_ANSWER));
     load->query = query_run(load->database, STATEMENT_MESSAGE_LOAD, &parameters,
                             on_chunks, load);
     parameters_free(&parameters);
+}
+
+static struct message_load *start_load(struct database *database,
+                                       int64_t account_id, int64_t message_id,
+                                       bool is_top_enough,
+                                       message_loaded_fn *on_loaded,
+                                       void *owner)
+{
+    struct message_load *load = memory_alloc(sizeof(*load));
+    load->database = database;
+    load->account_id = account_id;
+    load->message_id = message_id;
+    load->is_top_enough = is_top_enough;
+    load->on_loaded = on_loaded;
+    load->owner = owner;
+    load_chunks(load);
+    return load;
 }
 
 struct message_load *message_load(struct database *database, int64_t account_id,
                                   int64_t message_id,
                                   message_loaded_fn *on_loaded, void *owner)
 {
-    struct message_load *load = memory_alloc(sizeof(*load));
-    load->database = database;
-    load->account_id = account_id;
-    load->message_id = message_id;
-    load->on_loaded = on_loaded;
-    load->owner = owner;
-    load_chunks(load);
-    return load;
+    return start_load(database, account_id, message_id, false, on_loaded,
+                      owner);
+}
+
+struct message_load *message_load_top(struct database *database,
+                                      int64_t account_id, int64_t message_id,
+                                      message_loaded_fn *on_loaded, void *owner)
+{
+    return start_load(database, account_id, message_id, true, on_loaded, owner);
 }
 
 void message_load_cancel(struct message_load **load)

@@ -108,6 +108,12 @@ typedef void message_loaded_fn(void *owner, enum database_result result,
 struct message_load *message_load(struct database *database, int64_t account_id,
                                   int64_t message_id,
                                   message_loaded_fn *on_loaded, void *owner);
+/* The same with the first BODY_CHUNK_BYTES at most: enough to tell which
+ * message it was. */
+struct message_load *message_load_top(struct database *database,
+                                      int64_t account_id, int64_t message_id,
+                                      message_loaded_fn *on_loaded,
+                                      void *owner);
 void message_load_cancel(struct message_load **load);
 
 #endif

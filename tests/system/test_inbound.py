@@ -453,6 +453,29 @@ def test_the_sender_is_told_once(baton, sink):
     assert len(reports(sink, "a@sender.example")) == 1
 
 
+def test_success_is_told_by_us(baton, sink):
+    """RFC 3461: the next hop has DSN, but its report would come to the return
+    path, so the sender hears it from here."""
+    with baton.session() as session:
+        session.command("MAIL FROM:<a@sender.example>", 250)
+        session.command("RCPT TO:<b@rcpt.example> NOTIFY=SUCCESS", 250)
+        session.data(message())
+    wait_until(lambda: reports(sink, "a@sender.example"), "the report")
+    assert b"Action: relayed" in reports(sink, "a@sender.example")[0].data
+
+
+def test_a_large_message_comes_back_as_its_header(baton, sink):
+    """Nothing of 2 MB is read back to tell which message it was."""
+    body = "x" * 70 + "\r\n"
+    baton.submit(message(subject="large", body=body * 30000))
+    wait_until(lambda: sink.messages, "the message")
+    baton.wait_for_empty_queue()
+    bring(baton, sink.messages[0].sender, dsn())
+    wait_until(lambda: reports(sink, "a@sender.example"), "the report")
+    report = reports(sink, "a@sender.example")[0]
+    assert b"Subject: large" in report.data and len(report.data) < 10000
+
+
 def test_never_means_never(baton, sink):
     with baton.session() as session:
         session.command("MAIL FROM:<a@sender.example>", 250)
