@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "relay/early_copy.h"
 #include "tracking/compose.h"
 #include "tracking/return_path.h"
 
@@ -16,6 +17,14 @@ struct held_message *held_message_create(void)
     return message;
 }
 
+static void drop_early_copies(struct held_message *message)
+{
+    for (struct list_link *link = message->deliveries.first; link != NULL;
+         link = link->next) {
+        early_copy_free(&LIST_ITEM(link, struct delivery, of_message)->early);
+    }
+}
+
 void held_message_free(struct held_message **message_pointer)
 {
     struct held_message *message = *message_pointer;
@@ -23,6 +32,7 @@ void held_message_free(struct held_message **message_pointer)
         return;
     }
     *message_pointer = NULL;
+    drop_early_copies(message);
     message_load_cancel(&message->load);
     budget_give_back(&message->share);
     buffer_free(&message->trace);
@@ -163,6 +173,7 @@ const char *held_message_sender(const struct held_message *message,
 
 void held_message_plan_anew(struct held_message *message)
 {
+    drop_early_copies(message);
     for (size_t i = 0; i < 4; i++) {
         struct held_wire *wire = &message->wires[i / 2][i % 2];
         if (wire->arena != NULL) {

@@ -21,6 +21,7 @@
 #include "sql/queue.h"
 #include "tracking/compose.h"
 
+struct early_copy;
 struct scheduler;
 struct site;
 
@@ -110,6 +111,7 @@ struct delivery {
     int attempt_count; /* rounds begun before this one */
     int hosts_tried; /* in this round */
     int64_t ready_monotonic; /* since when it could have been sent */
+    struct early_copy *early; /* its copy, while it is new; or NULL */
     bool is_cancelled; /* an operator's wish, met when it leaves the wire */
 };
 

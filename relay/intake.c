@@ -23,6 +23,7 @@
 #include "relay/acceptance.h"
 #include "relay/admission.h"
 #include "relay/authenticator.h"
+#include "relay/early_copy.h"
 #include "relay/message_policy.h"
 #include "relay/policy.h"
 #include "relay/quota.h"
@@ -770,6 +771,9 @@ static void store(struct candidate *candidate,
     note_key(submission, false);
     message_store(intake->options.database, &submission->row,
                   &submission->row_values, on_stored, submission);
+    if (submission->is_leased) {
+        early_copy_start(message, intake->options.signing);
+    }
 }
 
 /* -- before it is stored -- */

@@ -19,6 +19,7 @@
 #include "core/metrics.h"
 #include "relay/attempt.h"
 #include "relay/destination.h"
+#include "relay/early_copy.h"
 #include "relay/message_policy.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
@@ -120,6 +121,7 @@ static void drop_delivery(struct scheduler *scheduler,
 {
     struct held_message *message = delivery->message;
     suppression_check_cancel(&delivery->suppression_check);
+    early_copy_free(&delivery->early);
     count_delivery(scheduler, message->account_id, -1);
     list_remove(&delivery->of_message);
     if (message->deliveries.count == 0) {

@@ -165,6 +165,11 @@ bool signing_has_keys(struct signing *signing, int64_t account_id,
            (own != NULL && own->keys != NULL);
 }
 
+bool signing_is_busy(const struct signing *signing)
+{
+    return signing->waiting.count > 0;
+}
+
 /* -- the operator's key -- */
 
 static bool read_file(const char *path, struct buffer *out_bytes,

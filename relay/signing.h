@@ -54,6 +54,8 @@ typedef void signing_done_fn(void *owner, struct text fields,
 /* Is there anything to sign with? Without it signing_start is of no use. */
 bool signing_has_keys(struct signing *signing, int64_t account_id,
                       const char *domain);
+/* Do signatures wait for others already? */
+bool signing_is_busy(const struct signing *signing);
 /* on_done runs in a later loop turn, once, unless cancelled. */
 struct signing_job *signing_start(struct signing *signing,
                                   const struct signing_request *request,

@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/map.h"
 #include "core/memory.h"
+#include "relay/early_copy.h"
 #include "relay/relay_settings.h"
 
 #define LANE_COUNT 2
@@ -87,7 +88,9 @@ struct site_transaction {
     struct delivery **deliveries;
     struct text *pieces; /* the signature, then the copy's */
     struct held_copy *shared; /* the copy is others' as well; or NULL */
-    struct signing_job *signing_job;
+    bool is_signing;
+    struct signing_job *signing_job; /* NULL: it is early's */
+    struct early_copy *early; /* what it is made of; or NULL */
     bool to_7bit;
     int64_t account_id;
     int64_t taken_monotonic;
@@ -356,10 +359,11 @@ static struct site_transaction *begin_transaction(struct site *site,
 
 static void end_transaction(struct site_transaction *transaction)
 {
-    if (transaction->signing_job != NULL) {
+    if (transaction->is_signing) {
         transaction->site->signing_count--;
         signing_cancel(&transaction->signing_job);
     }
+    early_copy_free(&transaction->early);
     list_remove(&transaction->link);
     transcript_free(&transaction->wire.transcript);
     struct arena *arena = transaction->arena;
@@ -457,6 +461,7 @@ static void on_signed(void *owner, struct text fields,
     struct site_transaction *transaction = owner;
     struct site *site = transaction->site;
     transaction->signing_job = NULL;
+    transaction->is_signing = false;
     site->signing_count--;
     if (error != NULL) {
         defer_unsigned(transaction, error);
@@ -499,11 +504,33 @@ static void start_signing(struct site *site,
         .piece_count = transaction->wire.piece_count,
     };
     site->signing_count++;
-    transaction->signing_job =
-        signing_start(site->signing, &request, on_signed, transaction);
+    transaction->is_signing = true;
+    if (transaction->early != NULL && transaction->early->job != NULL) {
+        early_copy_wait(transaction->early, on_signed, transaction);
+    } else {
+        transaction->signing_job =
+            signing_start(site->signing, &request, on_signed, transaction);
+    }
 }
 
 /* -- to the wire -- */
+
+/* Its copy was made while the message was being stored. */
+static struct site_transaction *begin_early(struct site *site,
+                                            struct delivery *first,
+                                            struct early_copy *early)
+{
+    struct arena *arena = early->arena;
+    early->arena = NULL;
+    struct site_transaction *transaction =
+        begin_transaction(site, first, early->to_7bit, &early->copy, arena);
+    transaction->early = early;
+    if (early->is_signed) {
+        transaction->pieces[0] = early->fields;
+        transaction->wire.size_bytes += early->fields.length;
+    }
+    return transaction;
+}
 
 /* Compose the next delivery's copy and begin its transaction; NULL: nobody
  * waits who may be sent. */
@@ -516,8 +543,12 @@ static struct site_transaction *begin_next(struct site *site)
         }
         struct error error;
         struct held_copy copy;
-        struct arena *arena = arena_create();
         bool to_7bit = must_be_7bit(first->message, site->peer_has_8bitmime);
+        struct early_copy *early = early_copy_take(first, to_7bit);
+        if (early != NULL) {
+            return begin_early(site, first, early);
+        }
+        struct arena *arena = arena_create();
         if (held_message_compose(first->message, first, to_7bit, arena, &copy,
                                  &error)) {
             return begin_transaction(site, first, to_7bit, &copy, arena);
@@ -947,7 +978,7 @@ void site_recall(struct site *site)
         previous = link->previous;
         struct site_transaction *transaction =
             LIST_ITEM(link, struct site_transaction, link);
-        if (transaction->signing_job != NULL) {
+        if (transaction->is_signing) {
             undo_transaction(transaction);
         }
     }

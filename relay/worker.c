@@ -656,6 +656,7 @@ static void create_relay(struct worker *worker)
         .scheduler = worker->scheduler,
         .suppressions = worker->suppressions,
         .lease = worker->lease,
+        .signing = worker->signing,
         .keys = worker->keys,
     };
     worker->intake = intake_create(&intake_options);
