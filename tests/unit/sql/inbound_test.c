@@ -320,6 +320,46 @@ static void deliveries_are_found(void **state)
     assert_false(found.is_found);
 }
 
+/* -- messages for inbound routes -- */
+
+static bool has_flight(void *owner)
+{
+    const struct sample_message *sample = owner;
+    return sample->stored.row.is_in_flight;
+}
+
+/* Once a message, whatever its recipients; and not at all if its client was
+ * gone before it heard 250. */
+static void messages_for_routes_count_as_inbound(void **state)
+{
+    struct fixture *f = *state;
+    for (int is_withdrawn = 0; is_withdrawn < 2; is_withdrawn++) {
+        struct sample_message sample;
+        make_message(&sample, 3, 0, TEXT_LITERAL("12345"));
+        struct new_delivery deliveries[] = { sample.delivery, sample.delivery };
+        deliveries[1].delivery_id = id_make();
+        sample.message.deliveries = deliveries;
+        sample.message.delivery_count = 2;
+        sample.message.is_inbound = true;
+        sql_do(f, "BEGIN");
+        sql_do(f, "LOCK TABLE baton.message");
+        store_message(f, &sample);
+        run_until(f, has_flight, &sample);
+        if (is_withdrawn) {
+            batch_withdraw(&sample.stored.row);
+        }
+        sql_do(f, "COMMIT");
+        run_until(f, has_outcome, &sample.stored);
+        assert_int_equal(sample.stored.result,
+                         is_withdrawn ? DATABASE_WITHDRAWN : DATABASE_DONE);
+        assert_int_equal(counter(f, "inbound"), 1);
+        assert_int_equal(counter(f, "outbound"), 0);
+        assert_int_equal(counter(f, "bytes"), 0);
+        assert_int_equal(count_events(f, "inbound"), 1 + is_withdrawn);
+        assert_int_equal(count_events(f, "accepted"), 0);
+    }
+}
+
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -333,6 +373,7 @@ int main(void)
         TEST(suppressions_follow),
         TEST(what_is_not_there_is_nothing),
         TEST(deliveries_are_found),
+        TEST(messages_for_routes_count_as_inbound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
