@@ -165,3 +165,46 @@ const char *clock_rfc5322(int64_t at, char out_text[CLOCK_TEXT_SIZE])
              calendar.hour, calendar.minute, calendar.second);
     return out_text;
 }
+
+/* -- periods -- */
+
+/* Of all but the month, whose length varies. */
+static const int64_t period_seconds[PERIOD_MONTH] = {
+    [PERIOD_MINUTE] = 60,
+    [PERIOD_HOUR] = 3600,
+    [PERIOD_DAY] = SECONDS_PER_DAY,
+};
+
+int64_t clock_period_start(int64_t at, enum clock_period period)
+{
+    if (period == PERIOD_MONTH) {
+        int64_t day = SECONDS_PER_DAY * CLOCK_SECOND;
+        return (divide_down(at, day) - calendar_of(at).day + 1) * day;
+    }
+    int64_t span = period_seconds[period] * CLOCK_SECOND;
+    return divide_down(at, span) * span;
+}
+
+int64_t clock_period_end(int64_t at, enum clock_period period)
+{
+    int64_t seconds = 0;
+    if (period == PERIOD_MONTH) {
+        struct calendar calendar = calendar_of(at);
+        seconds =
+            days_in_month(calendar.year, calendar.month) * SECONDS_PER_DAY;
+    } else {
+        seconds = period_seconds[period];
+    }
+    return clock_period_start(at, period) + seconds * CLOCK_SECOND;
+}
+
+const char *clock_period_text(enum clock_period period)
+{
+    static const char *const names[PERIOD_COUNT] = {
+        [PERIOD_MINUTE] = "minute",
+        [PERIOD_HOUR] = "hour",
+        [PERIOD_DAY] = "day",
+        [PERIOD_MONTH] = "month",
+    };
+    return names[period];
+}

@@ -29,4 +29,18 @@ const char *clock_iso8601(int64_t at, char out_text[CLOCK_TEXT_SIZE]);
 /* "Sat, 21 Nov 2026 02:13:02 +0000" (RFC 5322, 3.3). */
 const char *clock_rfc5322(int64_t at, char out_text[CLOCK_TEXT_SIZE]);
 
+/* What limits count in: periods of the calendar, UTC. The numbers stand in the
+ * database. */
+enum clock_period {
+    PERIOD_MINUTE,
+    PERIOD_HOUR,
+    PERIOD_DAY,
+    PERIOD_MONTH,
+    PERIOD_COUNT
+};
+/* The first instant of the period that an instant lies in, and of the next. */
+int64_t clock_period_start(int64_t at, enum clock_period period);
+int64_t clock_period_end(int64_t at, enum clock_period period);
+const char *clock_period_text(enum clock_period period); /* "minute" … */
+
 #endif

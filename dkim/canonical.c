@@ -126,13 +126,23 @@ void canonical_body_begin(struct canonical_body *body, enum canonical_form form,
     body->owner = owner;
 }
 
+/* A blank that stays as it is: one space between what is no blank. */
+static bool is_lone_space(struct text rest, size_t at)
+{
+    return rest.data[at] == ' ' && at > 0 && at + 1 < rest.length &&
+           !is_blank(rest.data[at + 1]) && rest.data[at + 1] != '\r';
+}
+
 /* How many bytes are content that nothing has to be done to. */
 static size_t plain_length(const struct canonical_body *body, struct text rest)
 {
+    size_t end = text_find_byte(rest, '\r');
     size_t length = 0;
-    bool is_relaxed = body->form == CANONICAL_RELAXED;
-    while (length < rest.length && rest.data[length] != '\r' &&
-           !(is_relaxed && is_blank(rest.data[length]))) {
+    if (body->form == CANONICAL_SIMPLE) {
+        return end;
+    }
+    while (length < end &&
+           (!is_blank(rest.data[length]) || is_lone_space(rest, length))) {
         length++;
     }
     return length;

@@ -104,6 +104,8 @@ static void on_found(void *owner, enum database_result result,
     for (size_t i = 0; i < count; i++) {
         task->is_unsubscribed |=
             suppressions[i].group_name != NULL &&
+            suppression_applies(&suppressions[i], task->group_id,
+                                clock_now()) &&
             strcmp(suppressions[i].reason, "unsubscribe") == 0;
     }
     http_request_wake(task->request);
@@ -128,7 +130,7 @@ static void look(struct http_request *request, const struct token *token)
     const char *address = request->service->payload.data;
     task->query =
         suppressions_find(request->service->database, token->account_id,
-                          token->group_id, &address, 1, on_found, task);
+                          &address, 1, on_found, task);
 }
 
 static void act(struct http_request *request, const struct token *token,

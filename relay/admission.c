@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "relay/relay_settings.h"
@@ -21,13 +20,14 @@ struct admission_check {
     struct admission_request request;
     struct admission admission;
     struct query *query;
+    struct suppression_check *suppressions;
     admission_done_fn *on_done;
     void *owner;
 };
 
 bool admission_is_free(const struct admission_request *request)
 {
-    return request->new_group == NULL && !request->checks_suppressions &&
+    return request->new_group == NULL && request->suppressions == NULL &&
            !request->checks_objections && request->idempotency_key == NULL;
 }
 
@@ -97,25 +97,6 @@ static void ask_objections(struct admission_check *check)
 
 /* -- suppressions -- */
 
-/* "a@b is suppressed in the group News: unsubscribe on 2026-11-02 (…)" */
-static const char *describe(const struct suppression *suppression,
-                            struct arena *arena)
-{
-    char at[CLOCK_TEXT_SIZE];
-    clock_iso8601(suppression->created_at, at);
-    at[sizeof("2026-11-02") - 1] = '\0';
-    const char *group = suppression->group_name;
-    const char *where = "";
-    if (group != NULL) {
-        where = group[0] != '\0' ? " in the group " : " without a group";
-    }
-    return arena_printf(
-        arena, "%s is suppressed%s%s: %s on %s%s%s%s", suppression->address,
-        where, group != NULL ? group : "", suppression->reason, at,
-        suppression->evidence[0] != '\0' ? " (" : "", suppression->evidence,
-        suppression->evidence[0] != '\0' ? ")" : "");
-}
-
 static void note_suppression(struct admission_check *check,
                              const struct suppression *suppression)
 {
@@ -128,7 +109,7 @@ static void note_suppression(struct admission_check *check,
     }
     if (admission->refusals[suppression->place] == NULL) {
         admission->refusals[suppression->place] =
-            describe(suppression, request->arena);
+            suppression_describe(suppression, request->arena);
         admission->refusal_count++;
     }
 }
@@ -138,7 +119,7 @@ static void on_suppressions(void *owner, enum database_result result,
                             size_t count)
 {
     struct admission_check *check = owner;
-    check->query = NULL;
+    check->suppressions = NULL;
     if (result != DATABASE_DONE) {
         finish(check, result);
         return;
@@ -152,12 +133,12 @@ static void on_suppressions(void *owner, enum database_result result,
 static void ask_suppressions(struct admission_check *check)
 {
     const struct admission_request *request = &check->request;
-    if (!request->checks_suppressions) {
+    if (request->suppressions == NULL) {
         ask_objections(check);
         return;
     }
-    check->query = suppressions_find(
-        request->database, request->account_id, check->admission.group_id,
+    check->suppressions = suppression_check_start(
+        request->suppressions, request->account_id, check->admission.group_id,
         request->recipients, request->recipient_count, on_suppressions, check);
 }
 
@@ -205,6 +186,7 @@ void admission_cancel(struct admission_check **check)
 {
     if (*check != NULL) {
         query_cancel(&(*check)->query);
+        suppression_check_cancel(&(*check)->suppressions);
         memory_free(*check);
         *check = NULL;
     }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "core/arena.h"
+#include "relay/suppression_cache.h"
 #include "sql/directory.h"
 #include "sql/suppressions.h"
 
@@ -22,7 +23,8 @@ struct admission_request {
     int64_t account_id;
     int64_t group_id; /* known already; or 0 */
     const char *new_group; /* a group that has to be made; or NULL */
-    bool checks_suppressions;
+    struct suppression_cache *suppressions; /* NULL: nobody is suppressed, or
+                                               the message bypasses that */
     bool checks_objections;
     const char *const *recipients;
     size_t recipient_count;

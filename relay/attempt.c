@@ -20,8 +20,11 @@
 #include "relay/delivery_report.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
+#include "relay/suppression_cache.h"
+#include "sql/directory.h"
 #include "sql/messages.h"
 #include "sql/results.h"
+#include "tracking/bounce_class.h"
 
 #define HOSTS_PER_ROUND 5
 
@@ -42,6 +45,7 @@ struct attempt_record {
     struct batch_row row;
     struct delivery_result result;
     bool is_bare; /* stored without what others said */
+    const char *bypassed; /* a suppression; or NULL */
     /* Reports that have to be stored first, one after the other. */
     struct list reports; /* struct held_message, link */
     struct new_message new_report;
@@ -114,6 +118,7 @@ static void make_bare(struct attempt_record *record)
     record->is_bare = true;
     result->reply = result->reply != NULL ? "" : NULL;
     result->event_detail = "{}";
+    result->suppression_evidence = "";
     result->transcript = (struct text){ "", 0 };
 }
 
@@ -174,41 +179,8 @@ static void on_report_stored(void *owner, enum database_result result,
 static void store_report(struct attempt_record *record,
                          struct held_message *report)
 {
-    struct delivery *delivery =
-        LIST_ITEM(report->deliveries.first, struct delivery, of_message);
-    report->message_id = id_make();
-    delivery->delivery_id = id_make();
-    record->new_report_delivery = (struct new_delivery){
-        .delivery_id = delivery->delivery_id,
-        .recipient = delivery->recipient,
-        .domain = delivery->domain,
-        .notify = delivery->notify,
-    };
-    record->new_report = (struct new_message){
-        .account_id = report->account_id,
-        .message_id = report->message_id,
-        .accepted_at = report->accepted_at,
-        .expires_at = report->expires_at,
-        .sender = "",
-        .from_address = "",
-        .subject = "Delivery report",
-        .internet_message_id = "",
-        .is_smtputf8 = report->is_smtputf8,
-        .has_8bit = report->has_8bit,
-        .client_address = "",
-        .client_name = relay_settings_now()->hostname,
-        .protocol = "report",
-        .trace = text_of(""),
-        .transcript = text_of(""),
-        .data = buffer_text(&report->data),
-        .deliveries = &record->new_report_delivery,
-        .delivery_count = 1,
-        .worker_id = 0, /* claimed like any other: nothing of it stays here */
-        .event_id = id_make(),
-        .policy = policy_to_json(report->policy, report->arena),
-        .metadata = "{}",
-        .is_notice = true,
-    };
+    delivery_report_fill(report, &record->new_report_delivery,
+                         &record->new_report);
     memset(&record->row, 0, sizeof(record->row));
     message_store(record->writer->database, &record->row, &record->new_report,
                   on_report_stored, record);
@@ -234,13 +206,16 @@ static struct attempt_record *create_record(struct attempt_writer *writer,
     record->writer = writer;
     record->arena = arena;
     record->made_monotonic = clock_monotonic();
+    record->bypassed = delivery->bypassed != NULL
+                           ? arena_copy_string(arena, delivery->bypassed)
+                           : NULL;
     record->result = (struct delivery_result){
         .account_id = message->account_id,
         .message_id = message->message_id,
         .delivery_id = delivery->delivery_id,
         .worker_id = writer->worker_id,
         .group_id = message->policy->group_id,
-        .counts = !message->policy->is_notice,
+        .counts = !message->policy->is_notice && !message->policy->is_inbound,
         .attempt_number = delivery->attempt_count + 1,
         .finished_at = clock_now(),
         .recipient = arena_copy_string(arena, delivery->recipient),
@@ -298,6 +273,16 @@ static void fill_event(struct attempt_record *record, const char *kind,
         result->address != NULL ? result->address : "", "reply_code",
         outcome->reply.code, "enhanced_code", outcome->enhanced, "reply",
         result->reply != NULL ? result->reply : outcome->text);
+    if (detail != NULL && result->bounce_class != NULL) {
+        json_object_set_new(detail, "class", json_string(result->bounce_class));
+        json_object_set_new(detail, "severity",
+                            json_string(result->bounce_severity));
+        json_object_set_new(detail, "suppresses",
+                            json_boolean(result->suppresses));
+    }
+    if (detail != NULL && record->bypassed != NULL) {
+        json_object_set_new(detail, "bypassed", json_string(record->bypassed));
+    }
     char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
     result->event_kind = kind;
     result->event_id = id_make();
@@ -379,6 +364,48 @@ static void finish(struct attempt_record *record, const char *state,
     fill_event(record, event_kind, outcome);
 }
 
+/* What a host said of this recipient alone, or DNS of its domain: a message
+ * that the server of five recipients did not like suppresses nobody. */
+static bool is_about_address(const struct attempt_facts *facts,
+                             const struct smtp_outcome *outcome)
+{
+    bool is_reply = outcome->reply.code >= 500;
+    bool is_of_one =
+        outcome->scope == SCOPE_RECIPIENT ||
+        (outcome->scope == SCOPE_MESSAGE && facts->has_one_recipient);
+    bool is_of_dns = outcome->reply.code == 0 && outcome->scope == SCOPE_SITE;
+    return (is_reply && is_of_one) || is_of_dns;
+}
+
+/* What a refusal means, in the dialogue as in a later report (B1), and whether
+ * the address is given up for it. */
+static void note_bounce(struct attempt_record *record,
+                        const struct attempt_facts *facts,
+                        const struct smtp_outcome *outcome,
+                        const struct directory_account *account)
+{
+    struct delivery_result *result = &record->result;
+    struct bounce_verdict verdict;
+    bool is_final = outcome->verdict == VERDICT_FAILED;
+    struct bounce_reply reply = {
+        .text = text_of(result->reply),
+        .code = outcome->reply.code > 0 ? (unsigned)outcome->reply.code : 0,
+        .status = text_of(outcome->enhanced),
+        .step = bounce_step_of(text_of(outcome->step)),
+    };
+    bounce_class_decide(&reply, &verdict);
+    result->bounce_class = bounce_class_name(verdict.class);
+    result->bounce_severity = bounce_severity_name(verdict.severity);
+    if (is_final && is_about_address(facts, outcome) && account != NULL &&
+        account->suppresses_hard_bounces) {
+        result->suppresses = verdict.suppresses;
+        result->counts_inactive = verdict.class == BOUNCE_INACTIVE;
+    }
+    result->suppression_evidence = result->reply;
+    result->inactive_count = (int)relay_settings_now()->inactive_count;
+    result->inactive_milliseconds = relay_settings_now()->inactive_span;
+}
+
 /* "451 4.2.0 Mailbox busy" as it was stored: a reply again, if it was one. */
 static void read_stored_reply(const char *stored, struct smtp_reply *out_reply)
 {
@@ -428,8 +455,9 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
     metric_add(metric_of(outcome->verdict), 1);
     record->result.sandbox_message =
         copy_text(record->arena, facts->sandbox_message);
-    record->result.sandbox_sender =
-        arena_copy_string(record->arena, delivery->message->sender);
+    record->result.sandbox_sender = arena_copy_string(
+        record->arena,
+        held_message_sender(delivery->message, delivery, record->arena));
 
     if (outcome->verdict == VERDICT_DELIVERED) {
         finish(record, "delivered", "delivered", outcome);
@@ -439,6 +467,7 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
         record->result.next = RESULT_KEPT;
         next = ATTEMPT_NEXT_HOST;
     } else if (outcome->verdict == VERDICT_FAILED) {
+        note_bounce(record, facts, outcome, account);
         finish(record, "failed", "bounced", outcome);
         prepare_reports(record, delivery, REPORT_FAILED, facts, outcome,
                         account);
@@ -451,6 +480,7 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
         prepare_reports(record, delivery, REPORT_FAILED, facts, &expired,
                         account);
     } else {
+        note_bounce(record, facts, outcome, account);
         reschedule(record, delivery, outcome);
         next = ATTEMPT_GIVEN_BACK;
     }
@@ -484,5 +514,33 @@ void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,
              "message=%" PRId64 " delivery=%" PRId64 " recipient=\"%s\"",
              record->result.message_id, record->result.delivery_id,
              log_quote(text_of(delivery->recipient)));
+    store_next(record);
+}
+
+void attempt_suppress(struct attempt_writer *writer,
+                      const struct delivery *delivery,
+                      const struct suppression *suppression)
+{
+    struct attempt_record *record = create_record(writer, delivery);
+    struct delivery_result *result = &record->result;
+    json_t *detail = json_pack("{s:s, s:s}", "reason", suppression->reason,
+                               "evidence", suppression->evidence);
+    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    result->attempt_number = delivery->attempt_count;
+    result->next = RESULT_FINISHED;
+    result->state = "suppressed";
+    result->reply = suppression_describe(suppression, record->arena);
+    result->event_kind = "suppressed";
+    result->event_id = id_make();
+    result->event_detail =
+        text != NULL ? arena_copy_string(record->arena, text) : "{}";
+    memory_free(text); /* jansson allocates with malloc */
+    json_decref(detail);
+    metric_add(&relay_metrics[METRIC_SUPPRESSED], 1);
+    log_info(NULL, "suppressed",
+             "message=%" PRId64 " delivery=%" PRId64
+             " recipient=\"%s\" reason=%s",
+             result->message_id, result->delivery_id,
+             log_quote(text_of(delivery->recipient)), suppression->reason);
     store_next(record);
 }

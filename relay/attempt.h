@@ -25,6 +25,7 @@ struct attempt_facts {
     int64_t transfer_milliseconds;
     const char *tls; /* or NULL */
     struct text transcript;
+    bool has_one_recipient; /* its transaction had */
     bool peer_has_dsn;
     const char *site; /* for the log */
     bool has_other_host; /* another host of the site can be tried at once */
@@ -40,6 +41,7 @@ enum attempt_next {
 struct attempt_writer;
 struct directory_account;
 struct database;
+struct suppression;
 
 struct attempt_writer *attempt_writer_create(struct database *database);
 /* After database_free. What is not committed yet is forgotten: the leases run
@@ -68,6 +70,11 @@ enum attempt_next attempt_end(struct attempt_writer *writer,
 void attempt_give_back(struct attempt_writer *writer,
                        const struct delivery *delivery, int64_t due_at,
                        const char *why);
+
+/* End a delivery whose recipient was suppressed after it was accepted. */
+void attempt_suppress(struct attempt_writer *writer,
+                      const struct delivery *delivery,
+                      const struct suppression *suppression);
 
 /* End a delivery that ran out of time before this try. */
 void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,

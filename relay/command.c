@@ -70,13 +70,17 @@ static void collect_commands(struct command_list *list,
     add_commands(list, account_commands, account_command_count);
     add_commands(list, domain_commands, domain_command_count);
     add_commands(list, set_commands, set_command_count);
+    add_commands(list, limit_commands, limit_command_count);
     add_commands(list, group_commands, group_command_count);
     add_commands(list, suppression_commands, suppression_command_count);
     add_commands(list, tracking_commands, tracking_command_count);
+    add_commands(list, classify_commands, classify_command_count);
     add_commands(list, route_commands, route_command_count);
+    add_commands(list, inbound_commands, inbound_command_count);
     add_commands(list, message_commands, message_command_count);
     add_commands(list, queue_commands, queue_command_count);
     add_commands(list, sandbox_commands, sandbox_command_count);
+    add_commands(list, verify_commands, verify_command_count);
 }
 
 /* How many of the words the name is; 0 if they do not begin with it. */

@@ -15,7 +15,8 @@
 #include "core/config.h"
 #include "sql/admin.h"
 
-#define COMMAND_ARGUMENTS_MAX 4
+/* As many as `baton classify` is given files. */
+#define COMMAND_ARGUMENTS_MAX 4096
 #define COMMAND_OPTIONS_MAX 12
 
 #define COMMAND_DONE 0

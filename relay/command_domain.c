@@ -7,12 +7,15 @@
 
 #include "core/address.h"
 #include "core/arena.h"
+#include "core/clock.h"
 #include "core/encoding.h"
+#include "core/loop.h"
 #include "core/memory.h"
 #include "dkim/key.h"
 #include "relay/command_internal.h"
 #include "relay/dkim_secret.h"
 #include "relay/domain_records.h"
+#include "relay/domain_status.h"
 #include "relay/relay_settings.h"
 
 #define SELECTOR_LETTERS 6
@@ -24,6 +27,7 @@ struct domain_subject_row {
     struct id_text account_id;
     char name[DOMAIN_TEXT_MAX + 1];
     struct domain_row row;
+    struct domain_status status; /* as it was found last */
 };
 
 /* -- reading -- */
@@ -58,6 +62,11 @@ static bool read_keys(struct command_call *call,
     return true;
 }
 
+static bool is_true(const struct admin_table *table, const char *column)
+{
+    return strcmp(admin_value(table, 0, column), "t") == 0;
+}
+
 /* False after saying why: ACCOUNT DOMAIN of the command name none. */
 static bool read_subject(struct command_call *call,
                          struct domain_subject_row *out_subject)
@@ -85,12 +94,28 @@ static bool read_subject(struct command_call *call,
             .link_host = arena_copy_string(subject->arena,
                                            admin_value(table, 0, "link_host")),
         };
+        subject->status = (struct domain_status){
+            .dkim_is_right = is_true(table, "dkim_is_right"),
+            .return_is_right = is_true(table, "return_is_right"),
+            .link_is_right = is_true(table, "link_is_right"),
+        };
     } else {
         command_fail("account %s has no domain %s: baton domain list %s",
                      call->arguments[0], subject->name, call->arguments[0]);
     }
     admin_table_free(&table);
     return is_found && read_keys(call, subject);
+}
+
+static const struct domain_key_row *find_key(
+    const struct domain_subject_row *subject, const char *state)
+{
+    for (size_t i = 0; i < subject->row.key_count; i++) {
+        if (strcmp(subject->row.keys[i].state, state) == 0) {
+            return &subject->row.keys[i];
+        }
+    }
+    return NULL;
 }
 
 /* -- keys -- */
@@ -378,18 +403,155 @@ static int domain_remove(struct command_call *call)
                : COMMAND_FAILED;
 }
 
-/* -- rotation -- */
+/* -- verifying -- */
 
-static const struct domain_key_row *find_key(
-    const struct domain_subject_row *subject, const char *state)
+struct verification {
+    struct loop *loop;
+    struct command_call *call;
+    struct domain_subject_row *subject;
+    int status;
+};
+
+static void print_finding(const struct domain_finding *finding)
 {
-    for (size_t i = 0; i < subject->row.key_count; i++) {
-        if (strcmp(subject->row.keys[i].state, state) == 0) {
-            return &subject->row.keys[i];
-        }
+    static const char *const marks[] = {
+        [DOMAIN_RIGHT] = "right",     [DOMAIN_MISSING] = "MISSING",
+        [DOMAIN_WRONG] = "WRONG",     [DOMAIN_HALF] = "HALF RIGHT",
+        [DOMAIN_UNKNOWN] = "UNKNOWN",
+    };
+    printf("%-10s  %s  %s\n", marks[finding->state],
+           domain_subject_text(finding->subject), finding->name);
+    if (finding->state != DOMAIN_RIGHT && finding->expected[0] != '\0') {
+        printf("            expected: %s\n", finding->expected);
     }
-    return NULL;
+    if (finding->found[0] != '\0') {
+        printf("            found:    ");
+        output_text(finding->found);
+        printf("\n");
+    }
+    if (finding->advice[0] != '\0') {
+        printf("            ");
+        output_text(finding->advice);
+        printf("\n");
+    }
 }
+
+/* What happens to mail meanwhile (D9). */
+static void print_consequences(const struct domain_subject_row *subject,
+                               const struct domain_status *status)
+{
+    if (find_key(subject, "signing") == NULL && !status->switches) {
+        printf("\nMail of this domain is not signed: it has no key (baton "
+               "domain rotate).\n");
+    } else if (!status->dkim_is_right) {
+        printf("\nUntil its DKIM records are right, mail of this domain is "
+               "treated as the account's setting unverified_domain says; "
+               "receivers take it as unsigned.\n");
+    }
+    if (!status->return_is_right && subject->row.return_host[0] != '\0') {
+        const char *host = relay_settings_now()->return_path_host;
+        printf("Bounces come back to %s, not to %s.\n",
+               host[0] != '\0' ? host : "the sender's own address",
+               subject->row.return_host);
+    }
+    if (!status->link_is_right) {
+        printf("Links lead to the account's tracking host or to %s, not to "
+               "%s.\n",
+               relay_settings_now()->public_url, subject->row.link_host);
+    }
+    if (status->switches) {
+        printf("The new keys are published: they sign from now on.\n");
+    }
+}
+
+static bool store_findings(struct verification *verification,
+                           const struct domain_status *status,
+                           const char *findings)
+{
+    char now[CLOCK_TEXT_SIZE];
+    const char *parameters[] = {
+        verification->subject->account_id.text,
+        verification->subject->name,
+        clock_iso8601(clock_now(), now),
+        status->dkim_is_right ? "true" : "false",
+        status->return_is_right ? "true" : "false",
+        status->link_is_right ? "true" : "false",
+        findings,
+        status->switches ? "true" : "false",
+    };
+    struct admin_table *table =
+        command_query(verification->call, "domain_store", parameters,
+                      ARRAY_LENGTH(parameters));
+    bool is_stored = table != NULL;
+    admin_table_free(&table);
+    return is_stored;
+}
+
+static void on_checked(void *owner, const struct domain_report *report)
+{
+    struct verification *verification = owner;
+    const struct domain_subject_row *subject = verification->subject;
+    struct domain_status status;
+    json_t *json = domain_report_json(report);
+    char *findings = json_dumps(json, JSON_COMPACT);
+    domain_status_decide(&subject->row, &subject->status, report, &status);
+    bool is_stored = store_findings(verification, &status, findings);
+    verification->status = !is_stored                       ? COMMAND_FAILED
+                           : domain_report_is_right(report) ? COMMAND_DONE
+                                                            : COMMAND_FAILED;
+    if (verification->call->is_json) {
+        output_json(json_incref(json));
+    } else {
+        for (size_t i = 0; i < report->finding_count; i++) {
+            print_finding(&report->findings[i]);
+        }
+        print_consequences(subject, &status);
+    }
+    json_decref(json);
+    memory_free(findings);
+    loop_stop(verification->loop);
+}
+
+static int check_subject(struct command_call *call,
+                         struct domain_subject_row *subject)
+{
+    const struct relay_settings_values *settings = relay_settings_now();
+    struct dns_options dns = { .servers = settings->dns_servers,
+                               .timeout_milliseconds =
+                                   (int)settings->dns_timeout };
+    struct verification verification = { .loop = loop_create(),
+                                         .call = call,
+                                         .subject = subject,
+                                         .status = COMMAND_FAILED };
+    struct error error;
+    struct domain_expectation expectation;
+    struct dns_resolver *resolver =
+        dns_resolver_create(verification.loop, &dns, &error);
+    if (resolver == NULL) {
+        command_fail("%s", error.text);
+    } else {
+        domain_records_expect(&subject->row, subject->arena, &expectation);
+        domain_check_start(verification.loop, resolver, &expectation,
+                           on_checked, &verification);
+        loop_run(verification.loop);
+    }
+    dns_resolver_free(&resolver);
+    loop_free(&verification.loop);
+    return verification.status;
+}
+
+static int domain_verify(struct command_call *call)
+{
+    struct domain_subject_row subject;
+    int status = COMMAND_FAILED;
+    if (read_subject(call, &subject)) {
+        status = check_subject(call, &subject);
+    }
+    arena_free(&subject.arena);
+    return status;
+}
+
+/* -- rotation -- */
 
 static bool switch_keys(struct command_call *call,
                         const struct domain_subject_row *subject,
@@ -481,6 +643,9 @@ const struct command domain_commands[] = {
     { "domain rotate", "ACCOUNT DOMAIN",
       "make new keys; they sign once DNS has them", 2, 2, rotate_options,
       NEEDS_SCHEMA, domain_rotate },
+    { "domain verify", "ACCOUNT DOMAIN",
+      "look the records up and say what is wrong with each", 2, 2, NULL,
+      NEEDS_SCHEMA, domain_verify },
     { "domain zone", "ACCOUNT DOMAIN",
       "print what your own zones need for a domain", 2, 2, NULL, NEEDS_SCHEMA,
       domain_zone },

@@ -16,6 +16,8 @@ extern const struct command domain_commands[];
 extern const size_t domain_command_count;
 extern const struct command route_commands[];
 extern const size_t route_command_count;
+extern const struct command inbound_commands[];
+extern const size_t inbound_command_count;
 extern const struct command message_commands[];
 extern const size_t message_command_count;
 extern const struct command queue_commands[];
@@ -26,14 +28,20 @@ extern const struct command group_commands[];
 extern const size_t group_command_count;
 extern const struct command suppression_commands[];
 extern const size_t suppression_command_count;
+extern const struct command classify_commands[];
+extern const size_t classify_command_count;
 extern const struct command tracking_commands[];
 extern const size_t tracking_command_count;
 extern const struct command set_commands[];
 extern const size_t set_command_count;
+extern const struct command limit_commands[];
+extern const size_t limit_command_count;
 extern const struct command migrate_commands[];
 extern const size_t migrate_command_count;
 extern const struct command config_commands[];
 extern const size_t config_command_count;
+extern const struct command verify_commands[];
+extern const size_t verify_command_count;
 
 #define CHANNEL_DIRECTORY "baton_directory"
 #define CHANNEL_QUEUE "baton_queue"
@@ -94,6 +102,8 @@ const char *command_read_since(const char *written,
 int command_fail_since(struct command_call *call, const char *since,
                        const struct error *error);
 bool command_read_domain(const char *name, char *out_domain, size_t size);
+/* A route's target as it may be shown: without the password. */
+void command_print_target(const char *written, struct buffer *out_text);
 /* Which of these words is meant, in any case; NULL: none. */
 const char *command_read_word(const char *written, const char *const *words,
                               size_t word_count);
@@ -116,6 +126,10 @@ const char *command_read_policy(const char *key, const char *written,
 /* The keys and what they may be, for the help of a command. */
 void command_print_account_settings(void);
 void command_print_group_settings(void);
+
+/* An account got a limit: count what it had accepted before (command_limits.c).
+ * False: why not was said. */
+bool command_begin_usage(struct command_call *call, const char *account_id);
 
 int command_message_diff(struct command_call *call); /* command_diff.c */
 

@@ -18,8 +18,7 @@ static bool read_destination(const char *written, char *out_domain, size_t size)
     return command_read_domain(written, out_domain, size);
 }
 
-/* As it may be shown: without the password. */
-static void print_target(const char *written, struct buffer *out_text)
+void command_print_target(const char *written, struct buffer *out_text)
 {
     struct route_target target;
     struct error error;
@@ -74,7 +73,7 @@ static int route_list(struct command_call *call)
     for (size_t row = 0; row < admin_row_count(table); row++) {
         const char *destination = admin_value(table, row, "destination");
         struct buffer shown = { 0 };
-        print_target(admin_value(table, row, "target"), &shown);
+        command_print_target(admin_value(table, row, "target"), &shown);
         json_array_append_new(list,
                               json_pack("{ssssss}", "destination", destination,
                                         "target", shown.data, "created_at",

@@ -267,6 +267,10 @@ static int store_setting(struct command_call *call, const char *account_id,
         return COMMAND_FAILED;
     }
     admin_table_free(&table);
+    if (limit_name_find(row->key) != NULL &&
+        !command_begin_usage(call, account_id)) {
+        return COMMAND_FAILED;
+    }
     const char *shown = value != NULL ? value : row->initial;
     output_done(call,
                 json_pack("{ssssss}", "account", call->arguments[0], "key",

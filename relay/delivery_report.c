@@ -230,3 +230,44 @@ void delivery_reports_make(struct delivery_reports *reports,
     }
     arena_free(&arena);
 }
+
+void delivery_report_fill(struct held_message *report,
+                          struct new_delivery *out_delivery,
+                          struct new_message *out_message)
+{
+    struct delivery *delivery =
+        LIST_ITEM(report->deliveries.first, struct delivery, of_message);
+    report->message_id = id_make();
+    delivery->delivery_id = id_make();
+    *out_delivery = (struct new_delivery){
+        .delivery_id = delivery->delivery_id,
+        .recipient = delivery->recipient,
+        .domain = delivery->domain,
+        .notify = delivery->notify,
+    };
+    *out_message = (struct new_message){
+        .account_id = report->account_id,
+        .message_id = report->message_id,
+        .accepted_at = report->accepted_at,
+        .expires_at = report->expires_at,
+        .sender = "",
+        .from_address = "",
+        .subject = "Delivery report",
+        .internet_message_id = "",
+        .is_smtputf8 = report->is_smtputf8,
+        .has_8bit = report->has_8bit,
+        .client_address = "",
+        .client_name = relay_settings_now()->hostname,
+        .protocol = "report",
+        .trace = text_of(""),
+        .transcript = text_of(""),
+        .data = buffer_text(&report->data),
+        .deliveries = out_delivery,
+        .delivery_count = 1,
+        .worker_id = 0, /* nothing of it stays here */
+        .event_id = id_make(),
+        .policy = policy_to_json(report->policy, report->arena),
+        .metadata = "{}",
+        .is_notice = true,
+    };
+}

@@ -35,4 +35,10 @@ void delivery_reports_make(struct delivery_reports *reports,
                            const struct smtp_outcome *outcome,
                            struct list *out_messages);
 
+/* What is stored of a report, with new ids: unleased, claimed like any other.
+ * The rows point into it. */
+void delivery_report_fill(struct held_message *report,
+                          struct new_delivery *out_delivery,
+                          struct new_message *out_message);
+
 #endif

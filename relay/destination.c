@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/address.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/map.h"
@@ -16,12 +17,14 @@
  * DNS once. */
 /* A target that stands for a domain, too: no domain has a colon. */
 #define SANDBOX "sandbox:"
+/* Before the address of an inbound route, or of who has none any more. */
+#define INBOUND "inbound:"
 #define FAILURE_SECONDS 10
 #define LOCAL_ROUTE_SECONDS 3600
 
 struct destination {
     struct destinations *owner;
-    char domain[DNS_HOST_MAX + 3];
+    char domain[ADDRESS_TEXT_MAX + sizeof(INBOUND)];
     struct list waiting; /* deliveries, while it is being looked up */
     struct resolution *resolution;
     struct site *site; /* or NULL: failure says why */
@@ -206,12 +209,41 @@ static void look_up(struct destination *destination)
         &options, destination->target.host, on_resolved, destination);
 }
 
+static bool is_inbound(const struct destination *destination)
+{
+    return text_starts_with_ignoring_case(text_of(destination->domain),
+                                          INBOUND);
+}
+
+/* The inbound route of an address; NULL: it was removed. */
+static const struct directory_inbound_route *find_inbound_route(
+    const struct directory *directory, const char *address)
+{
+    const char *at = strrchr(address, '@');
+    char local[ADDRESS_TEXT_MAX + 1];
+    if (directory == NULL || at == NULL) {
+        return NULL;
+    }
+    snprintf(local, sizeof(local), "%.*s", (int)(at - address), address);
+    return directory_inbound_route(directory, local, at + 1);
+}
+
+static const char *find_inbound_target(const struct destination *destination)
+{
+    const struct directory_inbound_route *route = find_inbound_route(
+        destination->owner->directory, destination->domain + strlen(INBOUND));
+    return route != NULL ? route->target : NULL;
+}
+
 /* The route of a domain; of sandboxed messages, the sandbox. */
 static const char *find_target(const struct destination *destination)
 {
     const struct directory *directory = destination->owner->directory;
     if (strcmp(destination->domain, SANDBOX) == 0) {
         return SANDBOX;
+    }
+    if (is_inbound(destination)) {
+        return find_inbound_target(destination);
     }
     const struct directory_route *route =
         directory == NULL ? NULL
@@ -224,6 +256,13 @@ static bool use_route(struct destination *destination)
 {
     const char *target = find_target(destination);
     destination->has_target = target != NULL;
+    if (target == NULL && is_inbound(destination)) {
+        smtp_outcome_decide(&destination->failure, VERDICT_DEFERRED, SCOPE_SITE,
+                            "4.3.5", "route",
+                            "the inbound route for %s was removed",
+                            destination->domain + strlen(INBOUND));
+        return false;
+    }
     if (target == NULL) {
         return true;
     }
@@ -278,12 +317,38 @@ static struct destination *destination_of(struct destinations *destinations,
     return destination;
 }
 
+/* What its destination is known by: for an inbound route, that route's
+ * address. */
+static void name_destination(const struct destinations *destinations,
+                             const struct delivery *delivery,
+                             struct buffer *out_name)
+{
+    if (delivery->message->is_sandboxed) {
+        buffer_append_string(out_name, SANDBOX);
+    } else if (delivery->message->policy->is_inbound) {
+        const char *at = strrchr(delivery->recipient, '@');
+        size_t local_length =
+            at != NULL ? (size_t)(at - delivery->recipient) : 0;
+        buffer_printf(out_name, INBOUND "%.*s@%s", (int)local_length,
+                      delivery->recipient, delivery->domain);
+        const struct directory_inbound_route *route = find_inbound_route(
+            destinations->directory, out_name->data + strlen(INBOUND));
+        if (route != NULL) {
+            buffer_clear(out_name);
+            buffer_printf(out_name, INBOUND "%s", route->address);
+        }
+    } else {
+        buffer_append_string(out_name, delivery->domain);
+    }
+}
+
 void destinations_route(struct destinations *destinations,
                         struct delivery *delivery)
 {
-    struct destination *destination = destination_of(
-        destinations,
-        delivery->message->is_sandboxed ? SANDBOX : delivery->domain);
+    struct buffer name = { 0 };
+    name_destination(destinations, delivery, &name);
+    struct destination *destination = destination_of(destinations, name.data);
+    buffer_free(&name);
     if (destination->resolution == NULL &&
         clock_monotonic() >= destination->valid_until_monotonic) {
         begin(destination);

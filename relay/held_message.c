@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "tracking/compose.h"
+#include "tracking/return_path.h"
 
 struct held_message *held_message_create(void)
 {
@@ -132,6 +133,32 @@ bool held_message_compose(struct held_message *message,
         *wire->shared = *out_copy;
     }
     return true;
+}
+
+/* The null sender stays null: nothing comes back to it. */
+bool held_message_has_return_paths(const struct held_message *message)
+{
+    return message->sender[0] != '\0' &&
+           message->policy->return_host[0] != '\0' &&
+           message->borrowed_keys != NULL &&
+           token_keys_can_sign(message->borrowed_keys);
+}
+
+const char *held_message_sender(const struct held_message *message,
+                                const struct delivery *delivery,
+                                struct arena *arena)
+{
+    struct return_path path = {
+        .kind = RETURN_BOUNCE,
+        .account_id = message->account_id,
+        .delivery_id = delivery->delivery_id,
+    };
+    char local[RETURN_PATH_LOCAL_CHARACTERS + 1];
+    if (!held_message_has_return_paths(message)) {
+        return message->sender;
+    }
+    return_path_write(message->borrowed_keys, &path, local);
+    return arena_printf(arena, "%s@%s", local, message->policy->return_host);
 }
 
 void held_message_plan_anew(struct held_message *message)

@@ -28,6 +28,7 @@ enum delivery_phase {
     DELIVERY_LOADING, /* waits for its message's bytes */
     DELIVERY_ROUTING, /* waits for its destination's hosts */
     DELIVERY_WAITING, /* stands in a site's queue */
+    DELIVERY_CHECKING, /* waits for whether its recipient is suppressed */
     DELIVERY_ON_WIRE, /* part of a running transaction */
 };
 
@@ -100,6 +101,11 @@ struct delivery {
     bool is_suppressed; /* which is why */
     bool is_untracked; /* the recipient objects (P6) */
     const char *last_reply; /* of the last round of tries; or NULL */
+    /* Whether it is suppressed is being asked; or NULL. */
+    struct suppression_check *suppression_check;
+    int64_t cleared_monotonic; /* when it was not; 0: never asked */
+    const char *bypassed; /* what would suppress it, but for its message's
+                             bypass; or NULL */
     unsigned notify;
     int attempt_count; /* rounds begun before this one */
     int hosts_tried; /* in this round */
@@ -130,6 +136,13 @@ bool held_message_compose(struct held_message *message,
                           struct error *error) MUST_USE;
 /* The signature of a shared copy, for those who are sent it later. */
 void held_copy_keep_signature(struct held_copy *shared, struct text fields);
+/* The envelope sender of this delivery's copy: a return path of its own when
+ * the policy has a host for it, else the message's. In the arena. */
+const char *held_message_sender(const struct held_message *message,
+                                const struct delivery *delivery,
+                                struct arena *arena);
+/* Recipients cannot share a transaction: each has its own envelope sender. */
+bool held_message_has_return_paths(const struct held_message *message);
 /* The policy was changed: copies from now on are made by it. Those that are on
  * their way stay as they are. */
 void held_message_plan_anew(struct held_message *message);

@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/map.h"
 #include "core/memory.h"
+#include "relay/acceptance.h"
 #include "relay/admission.h"
 #include "relay/authenticator.h"
 #include "relay/message_policy.h"
@@ -52,6 +53,10 @@ struct intake_client {
     struct authentication *authentication;
     struct candidate *candidate; /* lawful, its sender's DNS is asked */
     struct submission *submission; /* being stored */
+    /* A recipient who may be suppressed, while that is asked. */
+    struct suppression_check *recipient_check;
+    const struct smtp_transaction *asked_transaction;
+    const char *asked_address;
 };
 
 /* A message that has passed all checks but the one that takes time. Lies in the
@@ -61,6 +66,8 @@ struct candidate {
     struct smtp_transaction *transaction;
     struct sender_domain_check *check;
     struct admission_check *admission_check;
+    struct admission admission; /* while the limits are asked for */
+    struct quota_take *quota_take;
     int64_t message_id;
     struct compose_facts composed;
     struct text transcript;
@@ -97,6 +104,28 @@ static const struct directory_account *account_of(
                : directory_account_by_id(intake->directory, client->account_id);
 }
 
+/* The credential of a session with AUTH, if it is still there. */
+static const struct directory_credential *credential_of(
+    const struct intake_client *client)
+{
+    return client->facts->auth_user == NULL
+               ? NULL
+               : directory_credential(client->intake->directory,
+                                      client->facts->auth_user);
+}
+
+static struct quota_subject subject_of(const struct intake_client *client,
+                                       const struct directory_account *account)
+{
+    const struct directory_credential *credential = credential_of(client);
+    return (struct quota_subject){
+        .account = account,
+        .credential = credential != NULL && credential->account == account
+                          ? credential
+                          : NULL,
+    };
+}
+
 /* -- sessions -- */
 
 static void *on_session(void *owner, struct smtp_server_session *session,
@@ -121,9 +150,11 @@ static void on_session_end(void *owner)
 {
     struct intake_client *client = owner;
     authentication_cancel(&client->authentication);
+    suppression_check_cancel(&client->recipient_check);
     if (client->candidate != NULL) {
         sender_domain_check_cancel(&client->candidate->check);
         admission_cancel(&client->candidate->admission_check);
+        quota_take_cancel(&client->candidate->quota_take);
     }
     if (client->submission != NULL) {
         struct submission *submission = client->submission;
@@ -175,30 +206,14 @@ static void on_mail(void *owner, const struct smtp_transaction *transaction,
         smtp_reply_set(out_reply, 451, "4.3.0",
                        "Mail cannot be stored just now: try again later");
     } else if (account != NULL) {
+        struct quota_subject subject = subject_of(client, account);
         policy_check_sender(client->intake->directory, account,
                             transaction->sender_domain, out_reply);
+        quota_look(client->intake->quota, &subject);
     }
 }
 
-static void on_recipient(void *owner,
-                         const struct smtp_transaction *transaction,
-                         const struct smtp_recipient *recipient,
-                         struct smtp_reply *out_reply)
-{
-    const struct intake_client *client = owner;
-    const struct directory_account *account = account_of(client);
-    (void)recipient;
-    policy_check_relaying(account, &client->facts->peer, out_reply);
-    if (out_reply->code == 0) {
-        quota_check(client->intake->quota, account,
-                    transaction->recipient_count + 1, out_reply);
-        if (account->accepts_refused) {
-            out_reply->code = 0; /* mark_recipients records it */
-        }
-    }
-}
-
-/* -- refusing a message -- */
+/* -- recording a refusal -- */
 
 static void on_rejection_stored(void *owner, enum database_result result,
                                 const struct error *error)
@@ -212,18 +227,19 @@ static void on_rejection_stored(void *owner, enum database_result result,
     arena_free(&arena);
 }
 
+/* recipient: the only one; or NULL. */
 static void record_rejection(const struct intake_client *client,
-                             const struct smtp_transaction *transaction,
-                             int64_t group_id, const char *kind,
-                             const struct smtp_reply *reply)
+                             const char *sender, const char *recipient,
+                             size_t recipient_count, int64_t group_id,
+                             const char *kind, const struct smtp_reply *reply)
 {
     struct arena *arena = arena_create();
     struct rejection *rejection = arena_alloc(arena, sizeof(*rejection));
     struct buffer text = { 0 };
     smtp_reply_print(reply, &text);
-    json_t *detail = json_pack("{s:s, s:s, s:s, s:i}", "kind", kind, "reply",
-                               text.data, "sender", transaction->sender,
-                               "recipients", (int)transaction->recipient_count);
+    json_t *detail =
+        json_pack("{s:s, s:s, s:s, s:i}", "kind", kind, "reply", text.data,
+                  "sender", sender, "recipients", (int)recipient_count);
     char *json = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
     rejection->arena = arena;
     rejection->event = (struct new_event){
@@ -232,55 +248,118 @@ static void record_rejection(const struct intake_client *client,
         .occurred_at = clock_now(),
         .kind = "rejected",
         .group_id = group_id,
-        .quantity = (int32_t)transaction->recipient_count,
+        .quantity = (int32_t)recipient_count,
         .recipient =
-            transaction->recipient_count == 1
-                ? arena_copy_string(arena, transaction->recipients[0].address)
-                : NULL,
+            recipient != NULL ? arena_copy_string(arena, recipient) : NULL,
         .detail = json != NULL ? arena_copy_string(arena, json) : "{}",
     };
     memory_free(json); /* jansson allocates with malloc */
     json_decref(detail);
     log_info(smtp_server_session_log(client->session), "message rejected",
              "sender=\"%s\" recipients=%zu reply=\"%s\"",
-             log_quote(text_of(transaction->sender)),
-             transaction->recipient_count, log_quote(buffer_text(&text)));
+             log_quote(text_of(sender)), recipient_count,
+             log_quote(buffer_text(&text)));
     buffer_free(&text);
-    metric_add(&relay_metrics[METRIC_REJECTED], 1);
     event_store(client->intake->options.database, &rejection->row,
                 &rejection->event, on_rejection_stored, rejection);
 }
+
+/* -- recipients -- */
+
+static void refuse_recipient(const struct intake_client *client,
+                             const struct smtp_transaction *transaction,
+                             const char *address,
+                             const struct suppression *suppression,
+                             struct smtp_reply *out_reply)
+{
+    smtp_reply_set(out_reply, 550, "5.7.1", "%s",
+                   suppression_describe(suppression, transaction->arena));
+    record_rejection(client, transaction->sender, address, 1, 0, "suppression",
+                     out_reply);
+}
+
+static void on_recipient_checked(void *owner, enum database_result result,
+                                 const struct suppression *suppressions,
+                                 size_t count)
+{
+    struct intake_client *client = owner;
+    struct smtp_reply reply = { 0 };
+    client->recipient_check = NULL;
+    if (result != DATABASE_DONE) {
+        smtp_reply_set(&reply, 451, "4.3.0",
+                       "Mail cannot be stored just now: try again later");
+    } else if (count > 0) {
+        refuse_recipient(client, client->asked_transaction,
+                         client->asked_address, &suppressions[0], &reply);
+    }
+    smtp_server_answer_recipient(client->session, &reply);
+}
+
+/* Its group is not known yet: only what holds for the whole account counts. */
+static void check_suppressed(struct intake_client *client,
+                             const struct smtp_transaction *transaction,
+                             const struct smtp_recipient *recipient,
+                             struct smtp_reply *out_reply)
+{
+    struct suppression_cache *suppressions =
+        client->intake->options.suppressions;
+    const struct suppression *found = NULL;
+    client->asked_transaction = transaction;
+    client->asked_address = recipient->address;
+    switch (suppression_cache_look(suppressions, client->account_id,
+                                   SUPPRESSION_ANY_GROUP, recipient->address,
+                                   &found)) {
+    case SUPPRESSION_NONE:
+        break;
+    case SUPPRESSION_FOUND:
+        refuse_recipient(client, transaction, recipient->address, found,
+                         out_reply);
+        break;
+    case SUPPRESSION_UNKNOWN:
+        out_reply->code = SMTP_REPLY_LATER;
+        client->recipient_check = suppression_check_start(
+            suppressions, client->account_id, SUPPRESSION_ANY_GROUP,
+            &client->asked_address, 1, on_recipient_checked, client);
+        break;
+    }
+}
+
+static void on_recipient(void *owner,
+                         const struct smtp_transaction *transaction,
+                         const struct smtp_recipient *recipient,
+                         struct smtp_reply *out_reply)
+{
+    struct intake_client *client = owner;
+    const struct directory_account *account = account_of(client);
+    policy_check_relaying(account, &client->facts->peer, out_reply);
+    if (out_reply->code == 0 &&
+        !account->accepts_refused) { /* else mark_recipients records it */
+        struct quota_subject subject = subject_of(client, account);
+        quota_check(client->intake->quota, &subject,
+                    transaction->recipient_count + 1, out_reply);
+    }
+    if (out_reply->code == 0 && account->refuses_at_rcpt &&
+        !account->accepts_refused) {
+        check_suppressed(client, transaction, recipient, out_reply);
+    }
+}
+
+/* -- refusing a message -- */
 
 /* group_id 0: none, or not known yet. */
 static void refuse(struct intake_client *client,
                    const struct smtp_transaction *transaction, int64_t group_id,
                    const char *kind, const struct smtp_reply *reply)
 {
-    record_rejection(client, transaction, group_id, kind, reply);
+    size_t count = transaction->recipient_count;
+    metric_add(&relay_metrics[METRIC_REJECTED], 1);
+    record_rejection(client, transaction->sender,
+                     count == 1 ? transaction->recipients[0].address : NULL,
+                     count, group_id, kind, reply);
     smtp_server_finish(client->session, reply);
 }
 
 /* -- accepting a message -- */
-
-/* RFC 5321 4.4. The recipient is not named: it may be a hidden one. */
-static void write_received(const struct smtp_client_facts *facts,
-                           const struct held_message *message,
-                           struct buffer *out_trace)
-{
-    char literal[NETWORK_TEXT_SIZE];
-    char date[CLOCK_TEXT_SIZE];
-    buffer_printf(out_trace, "Received: from %s (%s)\r\n",
-                  facts->helo_name[0] != '\0' ? facts->helo_name : "unknown",
-                  network_address_literal(&facts->peer, literal));
-    if (facts->is_tls) {
-        buffer_printf(out_trace, "\t(using %s with cipher %s)\r\n",
-                      facts->tls_version, facts->tls_cipher);
-    }
-    buffer_printf(
-        out_trace, "\tby %s (Baton) with %s id %" PRId64 ";\r\n\t%s\r\n",
-        relay_settings_now()->hostname, facts->protocol, message->message_id,
-        clock_rfc5322(message->accepted_at, date));
-}
 
 static const struct directory_domain *author_domain(
     const struct candidate *candidate, const struct directory_account *account)
@@ -315,7 +394,7 @@ static void decide_policy(const struct candidate *candidate,
 
 static struct held_message *make_message(
     const struct candidate *candidate, const struct directory_account *account,
-    int64_t group_id)
+    int64_t group_id, int64_t accepted_at)
 {
     const struct intake_client *client = candidate->client;
     const struct smtp_transaction *transaction = candidate->transaction;
@@ -325,7 +404,7 @@ static struct held_message *make_message(
     decide_policy(candidate, account, group_id, message);
     message->account_id = client->account_id;
     message->message_id = candidate->message_id;
-    message->accepted_at = clock_now();
+    message->accepted_at = accepted_at;
     message->expires_at =
         (control->send_at > message->accepted_at ? control->send_at
                                                  : message->accepted_at) +
@@ -357,18 +436,17 @@ static struct held_message *make_message(
 /* Recipients that are not tracked, and those that are taken, but not sent to:
  * suppressed ones beside others, and those that the account may not have, but
  * wants no refusal for. */
-static void mark_recipients(const struct intake *intake,
-                            const struct directory_account *account,
-                            const struct admission *admission,
+static void mark_recipients(const struct admission *admission,
+                            const struct quota_taken *taken,
                             struct held_message *message)
 {
-    size_t count = 0;
+    bool has_all = taken->over.code == 0 || taken->mode == USAGE_FORCED;
+    int32_t count = 0;
     size_t i = 0;
     for (struct list_link *link = message->deliveries.first; link != NULL;
          link = link->next, i++) {
         struct delivery *delivery =
             LIST_ITEM(link, struct delivery, of_message);
-        struct smtp_reply reply = { 0 };
         delivery->is_untracked =
             admission->untracked != NULL && admission->untracked[i];
         if (admission->refusals != NULL && admission->refusals[i] != NULL) {
@@ -377,13 +455,12 @@ static void mark_recipients(const struct intake *intake,
             delivery->is_suppressed = true;
             continue;
         }
-        quota_check(intake->quota, account, count + 1, &reply);
-        if (reply.code == 0 || !account->accepts_refused) {
+        if (has_all || count < taken->claim.recipients) {
             count++;
             continue;
         }
         struct buffer text = { 0 };
-        smtp_reply_print(&reply, &text);
+        smtp_reply_print(&taken->over, &text);
         delivery->refusal = arena_copy_text(message->arena, buffer_text(&text));
         buffer_free(&text);
     }
@@ -443,34 +520,6 @@ static const struct new_delivery *delivery_rows(
     return rows;
 }
 
-static const char *tls_text(const struct smtp_client_facts *facts,
-                            struct arena *arena)
-{
-    return facts->is_tls ? arena_printf(arena, "%s %s", facts->tls_version,
-                                        facts->tls_cipher)
-                         : NULL;
-}
-
-#define QUEUED_FORMAT "Ok: queued as %" PRId64
-
-/* The conversation with the answer that the client gets if this is committed.
- */
-static struct text copy_transcript(struct arena *arena,
-                                   const struct transcript *transcript,
-                                   int64_t message_id)
-{
-    struct transcript copy = *transcript;
-    char answer[80];
-    snprintf(answer, sizeof(answer), "250 2.0.0 " QUEUED_FORMAT, message_id);
-    copy.lines = (struct buffer){ 0 };
-    buffer_append_text(&copy.lines, buffer_text(&transcript->lines));
-    transcript_sent(&copy, text_of(answer));
-    struct text text = { arena_copy_text(arena, buffer_text(&copy.lines)),
-                         copy.lines.length };
-    transcript_free(&copy);
-    return text;
-}
-
 static const char *const *copy_strings(struct arena *arena,
                                        const char *const *strings, size_t count)
 {
@@ -515,7 +564,7 @@ static void fill_row(struct submission *submission,
             arena_copy_string(arena, network_address_text(&facts->peer, peer)),
         .client_name = arena_copy_string(arena, facts->helo_name),
         .protocol = arena_copy_string(arena, facts->protocol),
-        .tls = tls_text(facts, arena),
+        .tls = acceptance_tls(facts, arena),
         .user_name = facts->auth_user != NULL
                          ? arena_copy_string(arena, facts->auth_user)
                          : NULL,
@@ -600,7 +649,7 @@ static void answer(struct submission *submission, enum database_result result,
     }
     client->submission = NULL;
     if (result == DATABASE_DONE) {
-        smtp_reply_set(&reply, 250, "2.0.0", QUEUED_FORMAT,
+        smtp_reply_set(&reply, 250, "2.0.0", ACCEPTANCE_FORMAT,
                        message->message_id);
     } else if (result == DATABASE_UNAVAILABLE) {
         smtp_reply_set(&reply, 451, "4.3.0",
@@ -627,14 +676,18 @@ static void on_stored(void *owner, enum database_result result,
     list_remove(&submission->link);
     note_key(submission, true);
     if (result == DATABASE_DONE) {
-        quota_count(intake->quota, message->account_id,
-                    message->deliveries.count);
+        quota_stored(intake->quota, message->account_id,
+                     &submission->row_values.usage);
         drop_refused(message);
         metric_add(&relay_metrics[METRIC_ACCEPTED], 1);
         metric_add(&relay_metrics[METRIC_ACCEPTED_BYTES], message->size_bytes);
         scheduler_note_fresh(intake->options.scheduler,
                              clock_monotonic() - submission->given_monotonic);
-    } else if (result == DATABASE_FAILED && !is_key_conflict) {
+    } else {
+        quota_give_back(intake->quota, message->account_id,
+                        &submission->row_values.usage);
+    }
+    if (result == DATABASE_FAILED && !is_key_conflict) {
         log_error(NULL, "a message could not be stored",
                   "message=%" PRId64 " reason=\"%s\"", message->message_id,
                   log_quote(text_of(error != NULL ? error->text : "")));
@@ -660,28 +713,57 @@ static bool can_lease(const struct candidate *candidate)
                               transaction->data.length);
 }
 
+/* What it is counted as, and by which limit it is recorded. */
+static void fill_usage(struct submission *submission,
+                       const struct quota_taken *taken)
+{
+    struct new_message *row = &submission->row_values;
+    struct arena *arena = submission->message->arena;
+    struct buffer detail = { 0 };
+    row->usage = taken->claim;
+    if (taken->claim.recipients > 0) {
+        row->usage.user_name = arena_copy_string(arena, taken->claim.user_name);
+    }
+    if (taken->over.code == 0 || taken->mode != USAGE_FORCED) {
+        return;
+    }
+    buffer_append_string(&detail, "{\"over_limit\":");
+    json_append_string(&detail, text_of(taken->over.text));
+    buffer_append_byte(&detail, '}');
+    row->accepted_detail = arena_copy_text(arena, buffer_text(&detail));
+    buffer_free(&detail);
+    metric_add(&relay_metrics[METRIC_OVER_LIMIT], 1);
+    log_info(smtp_server_session_log(submission->client->session),
+             "message over a limit", "message=%" PRId64 " reason=\"%s\"",
+             row->message_id, log_quote(text_of(taken->over.text)));
+}
+
 static void store(struct candidate *candidate,
                   const struct directory_account *account,
-                  const struct admission *admission)
+                  const struct quota_taken *taken)
 {
+    const struct admission *admission = &candidate->admission;
     struct intake_client *client = candidate->client;
     struct intake *intake = client->intake;
     struct smtp_transaction *transaction = candidate->transaction;
     struct submission *submission = memory_alloc(sizeof(*submission));
-    struct held_message *message =
-        make_message(candidate, account, admission->group_id);
-    mark_recipients(intake, account, admission, message);
+    struct held_message *message = make_message(
+        candidate, account, admission->group_id,
+        taken->claim.recipients > 0 ? taken->claim.counted_at : clock_now());
+    mark_recipients(admission, taken, message);
     submission->intake = intake;
     submission->client = client;
     submission->message = message;
     submission->is_leased = can_lease(candidate);
-    write_received(client->facts, message, &message->trace);
+    acceptance_write_received(client->facts, message->message_id,
+                              message->accepted_at, &message->trace);
     buffer_append_string(&message->trace, candidate->composed.added_fields);
     message->data = transaction->data; /* taken: nothing is copied */
     transaction->data = (struct buffer){ 0 };
     budget_move(&transaction->share, &message->share);
     message->size_bytes = (int64_t)message->data.length;
     fill_row(submission, candidate);
+    fill_usage(submission, taken);
     submission->given_monotonic = clock_monotonic();
     client->submission = submission;
     list_append(&intake->submissions, &submission->link);
@@ -700,7 +782,7 @@ static void answer_repetition(struct candidate *candidate,
                             sizeof(candidate->content) };
     struct smtp_reply reply;
     if (text_equal(admission->earlier_content, content)) {
-        smtp_reply_set(&reply, 250, "2.0.0", QUEUED_FORMAT,
+        smtp_reply_set(&reply, 250, "2.0.0", ACCEPTANCE_FORMAT,
                        admission->earlier_message_id);
         smtp_server_finish(client->session, &reply);
         return;
@@ -723,6 +805,76 @@ static void refuse_suppressed(struct candidate *candidate,
            "suppression", &reply);
 }
 
+/* -- limits -- */
+
+static void refuse_over_limit(struct candidate *candidate,
+                              const struct smtp_reply *reply)
+{
+    struct intake_client *client = candidate->client;
+    struct buffer text = { 0 };
+    smtp_reply_print(reply, &text);
+    log_info(smtp_server_session_log(client->session), "message over a limit",
+             "recipients=%zu reply=\"%s\"",
+             candidate->transaction->recipient_count,
+             log_quote(buffer_text(&text)));
+    buffer_free(&text);
+    smtp_server_finish(client->session, reply);
+}
+
+/* What may have happened while the limits were asked for. */
+static void check_again(const struct candidate *candidate,
+                        const struct directory_account *account,
+                        const struct quota_taken *taken,
+                        struct smtp_reply *out_reply)
+{
+    policy_check_relaying(account, &candidate->client->facts->peer, out_reply);
+    if (out_reply->code == 0 && taken->result != DATABASE_DONE) {
+        smtp_reply_set(out_reply, 451, "4.3.0",
+                       "Mail cannot be stored just now: try again later");
+    } else if (out_reply->code == 0 && is_key_in_flight(candidate)) {
+        refuse_for_now(out_reply);
+    }
+}
+
+static void on_quota(void *owner, const struct quota_taken *taken)
+{
+    struct candidate *candidate = owner;
+    struct intake_client *client = candidate->client;
+    const struct directory_account *account = account_of(client);
+    struct smtp_reply reply = { 0 };
+    client->candidate = NULL;
+    candidate->quota_take = NULL;
+    check_again(candidate, account, taken, &reply);
+    if (reply.code != 0) {
+        quota_give_back(client->intake->quota, client->account_id,
+                        &taken->claim);
+        smtp_server_finish(client->session, &reply);
+    } else if (taken->over.code != 0 && taken->mode == USAGE_WHOLE) {
+        refuse_over_limit(candidate, &taken->over);
+    } else {
+        store(candidate, account, taken);
+    }
+}
+
+static void ask_quota(struct candidate *candidate,
+                      const struct directory_account *account)
+{
+    struct intake_client *client = candidate->client;
+    struct quota *quota = client->intake->quota;
+    struct quota_subject subject = subject_of(client, account);
+    struct arena *arena = candidate->transaction->arena;
+    size_t count = candidate->transaction->recipient_count -
+                   candidate->admission.refusal_count;
+    struct quota_taken taken = { .result = DATABASE_DONE };
+    if (quota_take_at_once(quota, &subject, count, arena, &taken.claim)) {
+        store(candidate, account, &taken);
+        return;
+    }
+    client->candidate = candidate;
+    candidate->quota_take =
+        quota_take(quota, &subject, count, arena, on_quota, candidate);
+}
+
 static void on_admission(void *owner, const struct admission *admission)
 {
     struct candidate *candidate = owner;
@@ -743,12 +895,14 @@ static void on_admission(void *owner, const struct admission *admission)
     } else if (is_key_in_flight(candidate)) {
         refuse_for_now(&reply);
         smtp_server_finish(client->session, &reply);
-    } else if (admission->refusal_count ==
+    } else if (admission->refusals != NULL &&
+               admission->refusal_count ==
                    candidate->transaction->recipient_count &&
                !account->accepts_refused) {
         refuse_suppressed(candidate, admission);
     } else {
-        store(candidate, account, admission);
+        candidate->admission = *admission;
+        ask_quota(candidate, account);
     }
 }
 
@@ -763,11 +917,7 @@ static const char *choose_group(const struct candidate *candidate)
     if (composed->subject_group != NULL) {
         return composed->subject_group;
     }
-    const struct directory_credential *credential =
-        client->facts->auth_user == NULL
-            ? NULL
-            : directory_credential(client->intake->directory,
-                                   client->facts->auth_user);
+    const struct directory_credential *credential = credential_of(client);
     return credential != NULL && credential->group_name[0] != '\0'
                ? credential->group_name
                : NULL;
@@ -782,6 +932,29 @@ static const char *const *recipients_of(
         addresses[i] = transaction->recipients[i].address;
     }
     return addresses;
+}
+
+/* The memory that has to be asked; NULL: it knows already that nobody is
+ * suppressed. A group that is made now has no suppressions of its own. */
+static struct suppression_cache *asked_suppressions(
+    const struct candidate *candidate, int64_t group_id)
+{
+    const struct intake_client *client = candidate->client;
+    const struct smtp_transaction *transaction = candidate->transaction;
+    struct suppression_cache *suppressions =
+        client->intake->options.suppressions;
+    const struct suppression *found = NULL;
+    if (candidate->composed.control.bypasses_suppression) {
+        return NULL;
+    }
+    for (size_t i = 0; i < transaction->recipient_count; i++) {
+        if (suppression_cache_look(suppressions, client->account_id, group_id,
+                                   transaction->recipients[i].address,
+                                   &found) != SUPPRESSION_NONE) {
+            return suppressions;
+        }
+    }
+    return NULL;
 }
 
 static void ask_admission(struct candidate *candidate,
@@ -802,8 +975,8 @@ static void ask_admission(struct candidate *candidate,
         .account_id = account->account_id,
         .group_id = group != NULL ? group->group_id : 0,
         .new_group = group == NULL ? candidate->group_name : NULL,
-        .checks_suppressions =
-            account->has_suppressions && !control->bypasses_suppression,
+        .suppressions =
+            asked_suppressions(candidate, group != NULL ? group->group_id : 0),
         .checks_objections = account->has_untracked,
         .recipients = recipients_of(transaction),
         .recipient_count = transaction->recipient_count,
@@ -927,8 +1100,8 @@ static void on_message(void *owner, struct smtp_transaction *transaction,
     candidate->client = client;
     candidate->transaction = transaction;
     candidate->message_id = id_make();
-    candidate->transcript =
-        copy_transcript(transaction->arena, transcript, candidate->message_id);
+    candidate->transcript = acceptance_transcript(
+        transaction->arena, transcript, candidate->message_id);
     if (inspect(client, account, candidate)) {
         check_sender_domain(candidate);
     }
@@ -951,7 +1124,8 @@ struct intake *intake_create(const struct intake_options *options)
         authenticator_create(options->loop, options->helper);
     intake->sender_domains =
         sender_domains_create(options->loop, options->resolver);
-    intake->quota = quota_create();
+    intake->quota =
+        quota_create(options->loop, options->database, options->lease);
     intake->keys = map_create();
     return intake;
 }
@@ -979,5 +1153,5 @@ void intake_set_directory(struct intake *intake,
                           const struct directory *directory)
 {
     intake->directory = directory;
-    quota_reset(intake->quota);
+    quota_tidy(intake->quota);
 }

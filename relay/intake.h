@@ -11,6 +11,7 @@
 #include "core/loop.h"
 #include "relay/lease.h"
 #include "relay/scheduler.h"
+#include "relay/suppression_cache.h"
 #include "smtp/server.h"
 #include "sql/database.h"
 #include "sql/directory.h"
@@ -24,6 +25,7 @@ struct intake_options {
     struct helper *helper; /* for hashing passwords */
     struct dns_resolver *resolver;
     struct scheduler *scheduler;
+    struct suppression_cache *suppressions;
     const struct lease *lease;
     const struct token_keys *keys; /* for what is sent from here */
 };

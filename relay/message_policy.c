@@ -56,6 +56,14 @@ static const char *choose_url(const struct message_policy_input *input,
     return arena_copy_text(arena, text);
 }
 
+/* D8: the author's own host aligns SPF with From. */
+static const char *choose_return_host(const struct directory_domain *domain)
+{
+    return domain != NULL && domain->return_is_right
+               ? domain->return_host
+               : relay_settings_return_host();
+}
+
 /* D5: the domain of From signs, as soon as the account's wish allows it. */
 static const char *choose_signer(const struct message_policy_input *input)
 {
@@ -83,6 +91,8 @@ void message_policy_decide(const struct message_policy_input *input,
     out_policy->sender_name = arena_copy_string(arena, input->account->name);
     out_policy->tracking_url =
         arena_copy_string(arena, choose_url(input, arena));
+    out_policy->return_host =
+        arena_copy_string(arena, choose_return_host(input->domain));
     out_policy->signing_domain = arena_copy_string(arena, choose_signer(input));
 }
 

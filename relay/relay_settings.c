@@ -66,13 +66,6 @@ static bool check_log_level(const char *value, struct error *error)
            error_set(error, "expected error, warning, info, debug or trace");
 }
 
-/* A name in DNS: letters of any script, at least one label. */
-static bool check_host(const char *value, struct error *error)
-{
-    char domain[DOMAIN_TEXT_MAX + 1];
-    return value[0] == '\0' || domain_normalize(text_of(value), domain, error);
-}
-
 static bool check_sending_address(const char *value, struct error *error)
 {
     struct network_range range;
@@ -160,6 +153,8 @@ static bool parse_listener(struct text row, struct relay_listener *listener,
     snprintf(listener->policy.name, sizeof(listener->policy.name), "%.*s",
              TEXT_ARGUMENTS(name));
     listener->is_http = text_is(name, "http");
+    listener->is_inbound = text_is(name, "inbound");
+    listener->policy.no_auth = listener->is_inbound;
 
     struct text word;
     struct error reason;
@@ -178,6 +173,11 @@ static bool parse_listener(struct text row, struct relay_listener *listener,
         }
         if (!apply_listener_option(listener, word, error)) {
             return false;
+        }
+        if (listener->is_inbound &&
+            text_starts_with_ignoring_case(word, "auth")) {
+            return error_set(error, "inbound takes mail from everybody for "
+                                    "itself only: there is no auth");
         }
     }
     return true;
@@ -216,6 +216,25 @@ static bool check_listener(const char *value, struct error *error)
     return is_good;
 }
 
+static bool check_host(const char *value, struct error *error)
+{
+    char host[DOMAIN_TEXT_MAX + 1];
+    return value[0] == '\0' ||
+           (value[0] != '[' && domain_normalize(text_of(value), host, error)) ||
+           error_set(error, "expected a host name, like bounce.example.com");
+}
+
+static bool check_postmaster(const char *value, struct error *error)
+{
+    struct address address;
+    char domain[DOMAIN_TEXT_MAX + 1];
+    struct error reason;
+    return value[0] == '\0' ||
+           (address_parse(text_of(value), true, &address, &reason) &&
+            domain_normalize(address.domain, domain, &reason)) ||
+           error_set(error, "expected an address, like postmaster@example.com");
+}
+
 const struct setting relay_settings[] = {
     { .section = "server",
       .key = "hostname",
@@ -236,9 +255,19 @@ const struct setting relay_settings[] = {
       .value = &values.return_path_host,
       .initial = "",
       .check_value = check_host,
-      .description = "the host that bounces come back to; its MX is this "
-                     "server, its SPF record names the addresses mail leaves "
+      .description = "the host that bounces come back to; its MX is the "
+                     "listener named inbound, its SPF record names the "
+                     "addresses mail leaves "
                      "from; empty: they go to the sender's own address" },
+    { .section = "server",
+      .key = "postmaster",
+      .type = SETTING_TEXT,
+      .value = &values.postmaster,
+      .initial = "",
+      .check_value = check_postmaster,
+      .description = "who gets what is written to postmaster and abuse at the "
+                     "return path host and the host name, by the listener "
+                     "named inbound; empty: nobody" },
     { .section = "server",
       .key = "sending_addresses",
       .type = SETTING_LIST,
@@ -292,7 +321,8 @@ const struct setting relay_settings[] = {
       .check_value = check_listener,
       .description = "NAME = ADDRESS:PORT [tls=none|optional|required|implicit]"
                      " [auth=optional|required] [auth_in_clear=on] [proxy=on];"
-                     " http = ADDRESS:PORT" },
+                     " inbound = ADDRESS:PORT [tls=] [proxy=]: mail that comes"
+                     " back; http = ADDRESS:PORT" },
     { .section = "tls",
       .key = "certificate",
       .type = SETTING_TEXT,
@@ -322,6 +352,14 @@ const struct setting relay_settings[] = {
       .description = "groups that messages may make; beyond it they go "
                      "without one" },
     { .section = "limits",
+      .key = "suppression_memory",
+      .type = SETTING_SIZE,
+      .value = &values.suppression_memory,
+      .initial = "32 MB",
+      .minimum = 1024 * 1024,
+      .description = "memory of one worker for what it knows of suppressions; "
+                     "10 million addresses take about 25 MB" },
+    { .section = "limits",
       .key = "auth_failures_per_address",
       .type = SETTING_NUMBER,
       .value = &values.auth_failures_per_address,
@@ -346,6 +384,24 @@ const struct setting relay_settings[] = {
       .minimum = 1000,
       .maximum = 86400000,
       .description = "how long wrong passwords are counted" },
+    { .section = "suppression",
+      .key = "inactive_count",
+      .type = SETTING_NUMBER,
+      .value = &values.inactive_count,
+      .initial = "3",
+      .minimum = 1,
+      .maximum = 1000,
+      .description = "deliveries that a recipient's server refused because the "
+                     "mailbox is not used any more, with none delivered in "
+                     "between, before the address is suppressed" },
+    { .section = "suppression",
+      .key = "inactive_span",
+      .type = SETTING_SPAN,
+      .value = &values.inactive_span,
+      .initial = "7 d",
+      .minimum = 0,
+      .maximum = INT64_C(180) * 24 * 3600 * 1000,
+      .description = "time between the first and the last of them, at least" },
     { .section = "delivery",
       .key = "in_hand",
       .type = SETTING_NUMBER,
@@ -536,6 +592,17 @@ const struct relay_settings_values *relay_settings_now(void)
         values.hostname = machine_name;
     }
     return &values;
+}
+
+const char *relay_settings_return_host(void)
+{
+    static char host[DOMAIN_TEXT_MAX + 1];
+    struct error error;
+    if (values.return_path_host == NULL || values.return_path_host[0] == '\0' ||
+        !domain_normalize(text_of(values.return_path_host), host, &error)) {
+        host[0] = '\0'; /* check_host has seen it: it is empty */
+    }
+    return host;
 }
 
 int64_t relay_settings_retry_milliseconds(int round)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The settings of this room: [server], [listen], [tls], [delivery], [dns],
- * [log]. Written by config_load only; read anywhere in relay/. */
+/* The settings of this room: [server], [listen], [tls], [limits],
+ * [suppression], [delivery], [dns], [log]. Written by config_load only; read
+ * anywhere in relay/. */
 #ifndef BATON_RELAY_RELAY_SETTINGS_H
 #define BATON_RELAY_RELAY_SETTINGS_H
 
@@ -17,12 +18,16 @@ struct relay_settings_values {
     const char *public_url;
     const char *return_path_host;
     const char *sending_addresses; /* one a line */
+    const char *postmaster;
     int64_t workers; /* 0: one per core */
     const char *user;
     int64_t clock_rate;
     int64_t drain_timeout;
     int64_t message_memory;
     int64_t groups_per_account;
+    int64_t suppression_memory;
+    int64_t inactive_count;
+    int64_t inactive_span;
     int64_t auth_failures_per_address;
     int64_t auth_failures_per_user;
     int64_t auth_failure_window;
@@ -57,6 +62,9 @@ struct relay_settings_values {
 /* The values in force. */
 const struct relay_settings_values *relay_settings_now(void);
 
+/* [server] return_path_host as it is compared (domain_normalize); "": none. */
+const char *relay_settings_return_host(void);
+
 /* The delay after the n-th unsuccessful round of a delivery (from 1),
  * milliseconds, as [delivery] retry says; the last step repeats. */
 int64_t relay_settings_retry_milliseconds(int round);
@@ -66,6 +74,7 @@ struct relay_listener {
     struct smtp_listener_policy policy;
     struct network_address address;
     bool is_http;
+    bool is_inbound; /* mail that comes back, not submission */
     int descriptor; /* -1 until it is opened */
 };
 #define RELAY_LISTENERS_MAX 64

@@ -23,6 +23,7 @@
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
 #include "relay/site.h"
+#include "relay/suppression_cache.h"
 #include "sql/messages.h"
 #include "sql/queue.h"
 
@@ -48,6 +49,10 @@
  * delivery starts while the oldest result waits for longer than this, while a
  * batch of them waits, or while there is nobody to give them to. */
 #define RESULT_PATIENCE_MILLISECONDS 500
+/* What was asked about a recipient just now holds for its try, though memory
+ * may have lost it again. */
+#define CLEARED_MILLISECONDS 500
+#define GIVE_BACK_UNCHECKED_SECONDS 60
 
 struct scheduler {
     struct scheduler_options options;
@@ -114,6 +119,7 @@ static void drop_delivery(struct scheduler *scheduler,
                           struct delivery *delivery)
 {
     struct held_message *message = delivery->message;
+    suppression_check_cancel(&delivery->suppression_check);
     count_delivery(scheduler, message->account_id, -1);
     list_remove(&delivery->of_message);
     if (message->deliveries.count == 0) {
@@ -299,7 +305,101 @@ static void on_attempt(void *owner, struct delivery *delivery,
     }
 }
 
+/* -- suppressed since it was accepted? -- */
+
+static void give_up(struct scheduler *scheduler, struct delivery *delivery,
+                    const struct suppression *suppression)
+{
+    attempt_suppress(scheduler->writer, delivery, suppression);
+    drop_delivery(scheduler, delivery);
+}
+
+/* Its message bypasses suppressions, and that is recorded. */
+static void note_bypassed(struct delivery *delivery,
+                          const struct suppression *suppression)
+{
+    delivery->bypassed =
+        suppression_describe(suppression, delivery->message->arena);
+}
+
+static bool bypasses(const struct delivery *delivery)
+{
+    return delivery->message->policy->bypasses_suppression;
+}
+
+static void admit(struct scheduler *scheduler, struct delivery *delivery);
+
+static void on_checked(void *owner, enum database_result result,
+                       const struct suppression *suppressions, size_t count)
+{
+    struct delivery *delivery = owner;
+    struct scheduler *scheduler = delivery->message->scheduler;
+    delivery->suppression_check = NULL;
+    if (result == DATABASE_UNAVAILABLE) {
+        give_back(scheduler, delivery, 1, "PostgreSQL was away");
+    } else if (result != DATABASE_DONE) {
+        give_back(scheduler, delivery, GIVE_BACK_UNCHECKED_SECONDS,
+                  "whether its recipient is suppressed could not be read");
+    } else if (count > 0 && !bypasses(delivery)) {
+        give_up(scheduler, delivery, &suppressions[0]);
+    } else {
+        if (count > 0) {
+            note_bypassed(delivery, &suppressions[0]);
+        }
+        delivery->cleared_monotonic = clock_monotonic();
+        admit(scheduler, delivery); /* its site may be gone meanwhile */
+    }
+}
+
+static void check_suppression(struct scheduler *scheduler,
+                              struct delivery *delivery)
+{
+    const struct held_message *message = delivery->message;
+    delivery->phase = DELIVERY_CHECKING;
+    delivery->suppression_check =
+        suppression_check_start(scheduler->options.suppressions,
+                                message->account_id, message->policy->group_id,
+                                &delivery->recipient, 1, on_checked, delivery);
+}
+
+static bool was_cleared_just_now(const struct delivery *delivery)
+{
+    int64_t age = clock_monotonic() - delivery->cleared_monotonic;
+    return delivery->cleared_monotonic != 0 &&
+           age < CLEARED_MILLISECONDS * CLOCK_MILLISECOND * clock_rate();
+}
+
+/* U5: nobody is sent to who was suppressed since the message was accepted,
+ * however long it waited and whoever has it in hand. */
+static bool is_wanted(void *owner, struct delivery *delivery)
+{
+    struct scheduler *scheduler = owner;
+    const struct held_message *message = delivery->message;
+    const struct suppression *suppression = NULL;
+    if (message->policy->is_notice || was_cleared_just_now(delivery)) {
+        return true;
+    }
+    switch (suppression_cache_look(
+        scheduler->options.suppressions, message->account_id,
+        message->policy->group_id, delivery->recipient, &suppression)) {
+    case SUPPRESSION_NONE:
+        return true;
+    case SUPPRESSION_UNKNOWN:
+        check_suppression(scheduler, delivery);
+        return false;
+    case SUPPRESSION_FOUND:
+        break;
+    }
+    if (bypasses(delivery)) {
+        note_bypassed(delivery, suppression);
+        return true;
+    }
+    give_up(scheduler, delivery, suppression);
+    return false;
+}
+
 static const struct site_handler site_handler = {
+    .is_wanted = is_wanted,
     .on_attempt = on_attempt,
     .may_send = may_send,
     .may_finish = may_finish,

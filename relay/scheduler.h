@@ -25,6 +25,7 @@
 
 struct attempt_writer;
 struct scheduler;
+struct suppression_cache;
 
 struct scheduler_options {
     struct loop *loop;
@@ -32,6 +33,7 @@ struct scheduler_options {
     struct dns_resolver *resolver;
     struct budget *budget;
     struct attempt_writer *writer; /* outlives the scheduler */
+    struct suppression_cache *suppressions; /* as well */
     const struct lease *lease;
     const struct token_keys *keys; /* of the copies that are made */
     const struct tls_context *tls_any;

@@ -200,6 +200,11 @@ static struct delivery *take_for_wire(struct site *site)
     return NULL;
 }
 
+static bool is_wanted(const struct site *site, struct delivery *delivery)
+{
+    return site->handler->is_wanted(site->owner, delivery);
+}
+
 /* The next delivery of the same message, if it is the next of its account. */
 static struct delivery *take_sibling(struct site *site,
                                      const struct delivery *first)
@@ -262,7 +267,7 @@ static bool may_finish(void *owner)
 
 /* The first piece is for the signature. */
 static void fill_wire(struct site_transaction *transaction,
-                      const struct held_message *message, bool to_7bit,
+                      const struct delivery *first, bool to_7bit,
                       const struct held_copy *copy)
 {
     struct text *pieces = arena_alloc(
@@ -274,8 +279,9 @@ static void fill_wire(struct site_transaction *transaction,
     transaction->pieces = pieces;
     transaction->shared = copy->shared;
     transaction->to_7bit = to_7bit;
+    const struct held_message *message = first->message;
     transaction->wire = (struct smtp_client_transaction){
-        .sender = message->sender,
+        .sender = held_message_sender(message, first, transaction->arena),
         .needs_smtputf8 = message->is_smtputf8,
         .has_8bit = message->has_8bit && !to_7bit,
         .dsn_return = message->dsn_return,
@@ -304,13 +310,13 @@ static void add_recipient(struct site_transaction *transaction,
     transaction->site->held_bytes += delivery->part_bytes;
 }
 
-/* Who has a copy of his own has a transaction of his own. A recipient alone
- * costs one slot, not a hundred. */
+/* Who has a copy or a return path of his own has a transaction of his own. A
+ * recipient alone costs one slot, not a hundred. */
 static size_t count_siblings(const struct delivery *first, bool to_7bit)
 {
-    size_t count = held_message_is_shared(first->message, first, to_7bit)
-                       ? first->message->deliveries.count
-                       : 1;
+    bool is_shared = held_message_is_shared(first->message, first, to_7bit) &&
+                     !held_message_has_return_paths(first->message);
+    size_t count = is_shared ? first->message->deliveries.count : 1;
     return count < RECIPIENTS_PER_TRANSACTION ? count
                                               : RECIPIENTS_PER_TRANSACTION;
 }
@@ -330,7 +336,7 @@ static struct site_transaction *begin_transaction(struct site *site,
     list_append(&site->transactions, &transaction->link);
     transaction->arena = arena;
     transaction->taken_monotonic = clock_monotonic();
-    fill_wire(transaction, first->message, to_7bit, copy);
+    fill_wire(transaction, first, to_7bit, copy);
     transaction->deliveries =
         arena_alloc(arena, most * sizeof(*transaction->deliveries));
     transaction->wire.recipients =
@@ -341,7 +347,9 @@ static struct site_transaction *begin_transaction(struct site *site,
         if (sibling == NULL) {
             break;
         }
-        add_recipient(transaction, sibling);
+        if (is_wanted(site, sibling)) {
+            add_recipient(transaction, sibling);
+        }
     }
     return transaction;
 }
@@ -503,6 +511,9 @@ static struct site_transaction *begin_next(struct site *site)
 {
     struct delivery *first;
     while ((first = take_for_wire(site)) != NULL) {
+        if (!is_wanted(site, first)) {
+            continue;
+        }
         struct error error;
         struct held_copy copy;
         struct arena *arena = arena_create();
@@ -592,7 +603,7 @@ static void on_transaction_done(void *owner,
         .transfer_milliseconds = wire->transfer_milliseconds,
         .tls = wire->tls_version != NULL ? tls : NULL,
         .transcript = buffer_text(&wire->transcript.lines),
-        .peer_has_dsn = wire->peer_has_dsn,
+        .has_one_recipient = wire->recipient_count == 1,
         .has_other_host = smtp_pool_has_host(site->pool),
         .sandbox_message = text_of(""),
     };
@@ -600,6 +611,9 @@ static void on_transaction_done(void *owner,
     site->handler->on_end(site->owner, transaction->account_id);
     for (size_t i = 0; i < wire->recipient_count; i++) {
         struct delivery *delivery = transaction->deliveries[i];
+        /* Its report of success comes to us, not to the sender. */
+        facts.peer_has_dsn = wire->peer_has_dsn &&
+                             !held_message_has_return_paths(delivery->message);
         const struct smtp_outcome *outcome = &wire->recipients[i].outcome;
         site->busy_count--;
         site->held_bytes -= delivery->part_bytes;

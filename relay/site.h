@@ -46,6 +46,9 @@ struct site_handler {
     void (*on_attempt)(void *owner, struct delivery *delivery,
                        const struct attempt_facts *facts,
                        const struct smtp_outcome *outcome);
+    /* Is this delivery, which was just taken out of its queue, to be sent? If
+     * not, it is the callee's to put it somewhere. */
+    bool (*is_wanted)(void *owner, struct delivery *delivery);
     /* May work be sent now (the lease holds, we are not draining)? */
     bool (*may_send)(void *owner);
     /* May what is on the wire get its final dot (the lease holds)? */

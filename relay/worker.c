@@ -25,11 +25,14 @@
 #include "core/tls.h"
 #include "http/server.h"
 #include "relay/attempt.h"
+#include "relay/domain_watch.h"
+#include "relay/inbound.h"
 #include "relay/intake.h"
 #include "relay/lease.h"
 #include "relay/relay_metrics.h"
 #include "relay/scheduler.h"
 #include "relay/signing.h"
+#include "relay/suppression_cache.h"
 #include "smtp/server.h"
 #include "sql/database.h"
 #include "sql/directory.h"
@@ -57,6 +60,7 @@ struct worker {
     struct dns_resolver *resolver;
     struct helper *helper;
     struct signing *signing;
+    struct domain_watch *domain_watch;
     struct budget *budget;
     struct tls_context *tls_server; /* NULL: no certificate is configured */
     struct tls_context *tls_any;
@@ -65,9 +69,12 @@ struct worker {
     struct token_keys *keys; /* only grows: plans in hand point to it */
     struct lease *lease;
     struct attempt_writer *writer;
+    struct suppression_cache *suppressions;
     struct scheduler *scheduler;
     struct intake *intake;
     struct smtp_server *server;
+    struct inbound *inbound;
+    struct smtp_server *inbound_server;
     struct http_server *http;
     struct door {
         struct worker *worker;
@@ -116,15 +123,17 @@ static bool may_accept(void *owner)
 static void publish_session_count(struct worker *worker)
 {
     worker->slot->session_count =
-        (int64_t)smtp_server_session_count(worker->server);
+        (int64_t)(smtp_server_session_count(worker->server) +
+                  smtp_server_session_count(worker->inbound_server));
 }
 
 static void on_accept(void *owner, int descriptor,
                       const struct network_address *peer)
 {
     const struct door *door = owner;
-    smtp_server_accept(door->worker->server, descriptor, peer,
-                       &door->listener->policy);
+    smtp_server_accept(door->listener->is_inbound ? door->worker->inbound_server
+                                                  : door->worker->server,
+                       descriptor, peer, &door->listener->policy);
     publish_session_count(door->worker);
 }
 
@@ -298,6 +307,7 @@ static void on_directory_loaded(void *owner, enum database_result result,
         take_keys(worker->keys, directory);
         signing_set_directory(worker->signing, directory);
         intake_set_directory(worker->intake, directory);
+        inbound_set_directory(worker->inbound, directory);
         scheduler_set_directory(worker->scheduler, directory);
         tell_http(worker);
         directory_free(&old);
@@ -526,6 +536,7 @@ static void reload(void *owner)
             return;
         }
         smtp_server_set_tls(worker->server, fresh);
+        smtp_server_set_tls(worker->inbound_server, fresh);
         tls_context_free(&worker->tls_server);
         worker->tls_server = fresh;
     }
@@ -574,6 +585,12 @@ static void drain_scheduler(void *owner)
     scheduler_drain(worker->scheduler, flush_database, worker);
 }
 
+static void drain_inbound(void *owner)
+{
+    struct worker *worker = owner;
+    smtp_server_drain(worker->inbound_server, drain_scheduler, worker);
+}
+
 static void drain(void *owner)
 {
     struct worker *worker = owner;
@@ -587,7 +604,7 @@ static void drain(void *owner)
     close_doors(worker);
     timer_start(&worker->drain_timer, worker->loop,
                 relay_settings_now()->drain_timeout, on_drain_timeout, worker);
-    smtp_server_drain(worker->server, drain_scheduler, worker);
+    smtp_server_drain(worker->server, drain_inbound, worker);
 }
 
 /* -- start and end -- */
@@ -610,12 +627,16 @@ static bool create_tls(struct worker *worker, struct error *error)
 static void create_relay(struct worker *worker)
 {
     worker->writer = attempt_writer_create(worker->database);
+    worker->suppressions = suppression_cache_create(
+        worker->loop, worker->database,
+        (size_t)relay_settings_now()->suppression_memory);
     struct scheduler_options scheduler_options = {
         .loop = worker->loop,
         .database = worker->database,
         .resolver = worker->resolver,
         .budget = worker->budget,
         .writer = worker->writer,
+        .suppressions = worker->suppressions,
         .lease = worker->lease,
         .keys = worker->keys,
         .tls_any = worker->tls_any,
@@ -633,6 +654,7 @@ static void create_relay(struct worker *worker)
         .helper = worker->helper,
         .resolver = worker->resolver,
         .scheduler = worker->scheduler,
+        .suppressions = worker->suppressions,
         .lease = worker->lease,
         .keys = worker->keys,
     };
@@ -645,6 +667,16 @@ static void create_relay(struct worker *worker)
         .budget = worker->budget,
     };
     worker->server = smtp_server_create(worker->loop, &server_options);
+    struct inbound_options inbound_options = {
+        .database = worker->database,
+        .helper = worker->helper,
+        .lease = worker->lease,
+        .keys = worker->keys,
+    };
+    worker->inbound = inbound_create(&inbound_options);
+    server_options.handler = &inbound_smtp_handler;
+    server_options.owner = worker->inbound;
+    worker->inbound_server = smtp_server_create(worker->loop, &server_options);
 }
 
 static bool start(struct worker *worker, struct error *error)
@@ -679,6 +711,8 @@ static bool start(struct worker *worker, struct error *error)
     worker->lease =
         lease_create(worker->loop, worker->database, worker->slot->worker_id,
                      &lease_handler, worker);
+    worker->domain_watch =
+        domain_watch_create(worker->loop, worker->database, worker->resolver);
     worker->keys = token_keys_create();
     create_relay(worker);
     update_gauges(worker);
@@ -698,11 +732,16 @@ static void end(struct worker *worker)
     close_doors(worker);
     http_server_stop(worker->http);
     smtp_server_free(&worker->server);
+    smtp_server_free(&worker->inbound_server);
+    inbound_stop(worker->inbound);
     scheduler_free(&worker->scheduler);
+    suppression_cache_free(&worker->suppressions);
+    domain_watch_free(&worker->domain_watch);
     database_free(&worker->database);
     http_server_free(&worker->http);
     attempt_writer_free(&worker->writer);
     intake_free(&worker->intake);
+    inbound_free(&worker->inbound);
     lease_free(&worker->lease);
     helper_free(&worker->helper);
     signing_free(&worker->signing);

@@ -38,6 +38,7 @@ struct smtp_listener_policy {
     char name[64];
     enum smtp_tls_mode tls;
     bool auth_required; /* a network's client must log in, too */
+    bool no_auth; /* AUTH is not there at all */
     bool auth_in_clear; /* AUTH without TLS is offered (A4) */
     bool proxy_protocol; /* PROXY v1 or v2 comes first */
 };
@@ -103,11 +104,15 @@ enum smtp_auth_verdict {
 
 /*
  * The handler's functions get the `client` pointer that on_session returned.
- * A reply they fill with code 0 means "accepted, say the usual thing". The
+ * A reply they fill with code 0 means "accepted, say the usual thing"; one of
+ * on_recipient with SMTP_REPLY_LATER is given by smtp_server_answer_recipient,
+ * later: the session reads no further command until then. The
  * asynchronous ones (on_authenticate, on_message) are answered by
  * smtp_server_authenticated and smtp_server_finish, which may be called from
  * inside them or later; the session reads no further command until then.
  */
+#define SMTP_REPLY_LATER (-1)
+
 struct smtp_server_handler {
     /* A session begins. Filling *out_refusal (421 or 554) ends it. Returns the
      * handler's own object for the session, NULL only with a refusal. */
@@ -163,6 +168,10 @@ void smtp_server_authenticated(struct smtp_server_session *session,
                                enum smtp_auth_verdict verdict);
 void smtp_server_finish(struct smtp_server_session *session,
                         const struct smtp_reply *reply);
+/* The reply to a recipient, after SMTP_REPLY_LATER; not from inside
+ * on_recipient. Code 0: accepted. */
+void smtp_server_answer_recipient(struct smtp_server_session *session,
+                                  const struct smtp_reply *reply);
 
 const struct log_context *smtp_server_session_log(
     const struct smtp_server_session *session);

@@ -21,7 +21,7 @@ static const struct mechanism {
 
 bool auth_is_offered(const struct smtp_server_session *session)
 {
-    return session->facts.auth_user == NULL &&
+    return !session->policy->no_auth && session->facts.auth_user == NULL &&
            (session->facts.is_tls || session->policy->auth_in_clear);
 }
 
@@ -145,6 +145,8 @@ void auth_start(struct smtp_server_session *session, struct text arguments)
         session_refuse(session, 503, "5.5.1", "Say EHLO first");
     } else if (session->facts.auth_user != NULL) {
         session_refuse(session, 503, "5.5.1", "You are logged in already");
+    } else if (session->policy->no_auth) {
+        session_refuse(session, 502, "5.5.1", "AUTH is not offered here");
     } else if (!auth_is_offered(session)) {
         session_refuse(session, 538, "5.7.11",
                        "Encryption is needed to log in: STARTTLS first");

@@ -102,6 +102,7 @@ struct smtp_server {
 struct server_transaction {
     struct smtp_transaction transaction; /* what the handler sees */
     size_t recipient_capacity;
+    struct smtp_recipient asked; /* the handler's answer comes later */
     int64_t recipient_commands; /* RCPTs so far, refused ones too (RFC 9422) */
     struct content content;
     bool has_bdat; /* a BDAT was accepted: no DATA, no RCPT any more */

@@ -316,11 +316,10 @@ static bool parse_rcpt(struct smtp_server_session *session,
 }
 
 static void answer_rcpt(struct smtp_server_session *session,
-                        const struct smtp_recipient *recipient)
+                        const struct smtp_recipient *recipient,
+                        const struct smtp_reply *answer)
 {
-    struct smtp_reply reply = { 0 };
-    session->server->options.handler->on_recipient(
-        session->client, &session->transaction->transaction, recipient, &reply);
+    struct smtp_reply reply = *answer;
     if (reply.code == 0) {
         smtp_reply_set(&reply, 250, "2.1.5", "Ok");
     }
@@ -332,6 +331,33 @@ static void answer_rcpt(struct smtp_server_session *session,
         add_recipient(session->transaction, recipient);
     }
     session_send_answer(session, &reply);
+}
+
+static void ask_about_recipient(struct smtp_server_session *session,
+                                const struct smtp_recipient *recipient)
+{
+    struct smtp_reply reply = { 0 };
+    session->server->options.handler->on_recipient(
+        session->client, &session->transaction->transaction, recipient, &reply);
+    if (reply.code == SMTP_REPLY_LATER) {
+        session->transaction->asked = *recipient; /* its strings stay */
+        session_enter(session, SESSION_ASKING);
+    } else {
+        answer_rcpt(session, recipient, &reply);
+    }
+}
+
+void smtp_server_answer_recipient(struct smtp_server_session *session,
+                                  const struct smtp_reply *reply)
+{
+    if (session->stream == NULL) {
+        return;
+    }
+    check(session->state == SESSION_ASKING && session->transaction != NULL);
+    session_enter(session, SESSION_COMMAND);
+    answer_rcpt(session, &session->transaction->asked, reply);
+    session_settle(session);
+    session_wake(session);
 }
 
 static void run_rcpt(struct smtp_server_session *session, struct text arguments)
@@ -356,7 +382,7 @@ static void run_rcpt(struct smtp_server_session *session, struct text arguments)
         session_count_error(session);
         return;
     }
-    answer_rcpt(session, &recipient);
+    ask_about_recipient(session, &recipient);
 }
 
 /* --- the message --- */

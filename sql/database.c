@@ -36,6 +36,7 @@ static const struct batch_plan batch_plans[BATCH_COUNT] = {
     [BATCH_RESULTS] = { &result_batch_kind, CONNECTION_RESULT },
     [BATCH_EVENTS] = { &event_batch_kind, CONNECTION_RESULT },
     [BATCH_HITS] = { &hit_batch_kind, CONNECTION_HIT },
+    [BATCH_INBOUND] = { &inbound_batch_kind, CONNECTION_RESULT },
 };
 
 static bool is_ready(const struct database *database,

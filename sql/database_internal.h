@@ -26,6 +26,7 @@ enum database_batch {
     BATCH_RESULTS,
     BATCH_EVENTS,
     BATCH_HITS,
+    BATCH_INBOUND,
     BATCH_COUNT
 };
 
@@ -34,7 +35,7 @@ enum counter_lane {
     LANE_MESSAGES,
     LANE_LARGE_MESSAGES,
     LANE_RESULTS,
-    LANE_EVENTS,
+    LANE_EVENTS, /* stands in baton.take_report, too */
     LANE_HITS, /* stands in hit_insert.sql */
     LANE_QUERIES, /* stands in the statements of queries */
 };
@@ -72,6 +73,7 @@ extern const struct batch_kind withdrawal_batch_kind;
 extern const struct batch_kind result_batch_kind;
 extern const struct batch_kind event_batch_kind;
 extern const struct batch_kind hit_batch_kind;
+extern const struct batch_kind inbound_batch_kind;
 
 /* query.c and queue.c: at the end of a database. */
 void queries_free(struct database *database);

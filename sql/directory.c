@@ -16,7 +16,6 @@
 
 #include "core/address.h"
 #include "core/arena.h"
-#include "core/clock.h"
 #include "core/config.h"
 #include "core/encoding.h"
 #include "core/map.h"
@@ -26,8 +25,6 @@
 #define PREFIX_LENGTHS 129 /* 0 to 128 */
 #define FAMILY_COUNT 2
 #define RANGE_KEY_SIZE 18 /* family, prefix length, 16 octets of address */
-
-#define DAY (24 * 3600 * CLOCK_SECOND)
 
 enum suspension_scope {
     SUSPENDED_ALL,
@@ -46,6 +43,7 @@ struct directory {
     struct map *domains; /* struct directory_domain by "account name" */
     struct map *return_hosts; /* some struct directory_domain by host */
     struct map *routes; /* struct directory_route by destination */
+    struct map *inbound_routes; /* struct directory_inbound_route by address */
     struct map *suspensions; /* the reason by "scope value" */
     struct map *groups; /* struct directory_group by "account name" */
     struct map *groups_by_id; /* … by "account id" */
@@ -111,31 +109,41 @@ static void set_on_refusal(struct directory_account *account, const char *value)
     account->accepts_refused = strcmp(value, "accept") == 0;
 }
 
-#define RECIPIENTS_PER_DAY_MAX 1000000000
-
-/* 0 for "unlimited", -1 for what is no number. */
-static int64_t read_limit(const char *value)
+static void set_suppress_hard_bounces(struct directory_account *account,
+                                      const char *value)
 {
-    uint64_t number = 0;
-    if (strcmp(value, "unlimited") == 0) {
-        return 0;
+    account->suppresses_hard_bounces = strcmp(value, "on") == 0;
+}
+
+static bool is_suppression_check(const char *value)
+{
+    return strcmp(value, "data") == 0 || strcmp(value, "rcpt") == 0;
+}
+
+static void set_suppression_check(struct directory_account *account,
+                                  const char *value)
+{
+    account->refuses_at_rcpt = strcmp(value, "rcpt") == 0;
+}
+
+static bool is_overage(const char *value)
+{
+    return strcmp(value, "refuse") == 0 || strcmp(value, "allow") == 0 ||
+           strcmp(value, "record") == 0;
+}
+
+static void set_overage(struct directory_account *account, const char *value)
+{
+    account->overage = strcmp(value, "allow") == 0    ? OVERAGE_ALLOW
+                       : strcmp(value, "record") == 0 ? OVERAGE_RECORD
+                                                      : OVERAGE_REFUSE;
+}
+
+#define LIMIT_ROW(key, what)                                              \
+    {                                                                     \
+        key, LIMIT_VALUES, "none", what " of the account that are taken", \
+            limit_is_value, NULL                                          \
     }
-    return text_to_uint64(text_of(value), &number) && number > 0 &&
-                   number <= RECIPIENTS_PER_DAY_MAX
-               ? (int64_t)number
-               : -1;
-}
-
-static bool is_limit(const char *value)
-{
-    return read_limit(value) >= 0;
-}
-
-static void set_recipients_per_day(struct directory_account *account,
-                                   const char *value)
-{
-    account->recipients_per_day = read_limit(value);
-}
 
 const struct account_setting account_settings[] = {
     { "any_sender", "on, off", "off",
@@ -154,9 +162,28 @@ const struct account_setting account_settings[] = {
       "a recipient over the limit: refused at RCPT, or taken and recorded as "
       "rejected",
       is_refusal_policy, set_on_refusal },
-    { "recipients_per_day", "unlimited, or a number up to 1000000000",
-      "unlimited", "more recipients are refused until 00:00 UTC (452 4.3.1)",
-      is_limit, set_recipients_per_day },
+    { "overage", "refuse, allow, record", "refuse",
+      "a message over a limit: refused (452 4.3.1), taken, or taken and "
+      "recorded",
+      is_overage, set_overage },
+    LIMIT_ROW("messages_per_minute", "messages"),
+    LIMIT_ROW("messages_per_hour", "messages"),
+    LIMIT_ROW("messages_per_day", "messages"),
+    LIMIT_ROW("messages_per_month", "messages"),
+    LIMIT_ROW("recipients_per_minute", "recipients"),
+    LIMIT_ROW("recipients_per_hour", "recipients"),
+    LIMIT_ROW("recipients_per_day", "recipients"),
+    LIMIT_ROW("recipients_per_month", "recipients"),
+    { "suppress_hard_bounces", "on, off", "on",
+      "an address is suppressed when its server says that it is none, or has "
+      "not been used for long",
+      is_switch, set_suppress_hard_bounces },
+    { "suppression_check", "data, rcpt", "data",
+      "where suppressed recipients are refused: when the message is known, "
+      "with "
+      "its group and X-Baton-Bypass-Suppression, or at RCPT already (of the "
+      "whole account, bypassed by nothing)",
+      is_suppression_check, set_suppression_check },
     { "unverified_domain", "sign, operator, refuse", "sign",
       "mail from a domain whose DKIM records are not right yet: signed with "
       "its keys all the same, signed in the operator's name only, or refused",
@@ -164,10 +191,22 @@ const struct account_setting account_settings[] = {
 };
 const size_t account_setting_count = ARRAY_LENGTH(account_settings);
 
+static void apply_setting(struct directory_account *account,
+                          const struct account_setting *setting,
+                          const char *value)
+{
+    if (setting->apply != NULL) {
+        setting->apply(account, value);
+    } else {
+        limits_set(&account->limits, limit_name_find(setting->key), value);
+    }
+}
+
 static void apply_defaults(struct directory_account *account)
 {
     for (size_t i = 0; i < account_setting_count; i++) {
-        account_settings[i].apply(account, account_settings[i].initial);
+        apply_setting(account, &account_settings[i],
+                      account_settings[i].initial);
     }
 }
 
@@ -267,7 +306,7 @@ static void add_setting(struct directory *directory,
         const struct account_setting *setting = &account_settings[i];
         if (strcmp(setting->key, row->a) == 0) {
             if (setting->check_value(row->b)) {
-                setting->apply(row->account, row->b);
+                apply_setting(row->account, setting, row->b);
             }
             return;
         }
@@ -338,13 +377,6 @@ static void add_tracking_host(struct directory *directory,
     }
 }
 
-static void add_suppressed(struct directory *directory,
-                           const struct directory_row *row)
-{
-    (void)directory;
-    row->account->has_suppressions = true;
-}
-
 static void add_untracked(struct directory *directory,
                           const struct directory_row *row)
 {
@@ -379,17 +411,6 @@ static void add_key(struct directory *directory,
     buffer_free(&secret);
 }
 
-static void add_usage(struct directory *directory,
-                      const struct directory_row *row)
-{
-    uint64_t count = 0;
-    (void)directory;
-    if (text_to_uint64(text_of(row->a), &count)) {
-        row->account->recipients_today = (int64_t)count;
-        row->account->usage_day = clock_now() / DAY;
-    }
-}
-
 static void add_credential(struct directory *directory,
                            const struct directory_row *row)
 {
@@ -402,6 +423,17 @@ static void add_credential(struct directory *directory,
     credential->group_name = row->d;
     map_set(directory->credentials,
             text_of(lower_copy(directory->arena, row->a)), credential);
+}
+
+static void add_credential_setting(struct directory *directory,
+                                   const struct directory_row *row)
+{
+    const struct limit_name *limit = limit_name_find(row->b);
+    struct directory_credential *credential = map_get(
+        directory->credentials, text_of(lower_copy(directory->arena, row->a)));
+    if (limit != NULL && credential != NULL && limit_is_value(row->c)) {
+        limits_set(&credential->limits, limit, row->c);
+    }
 }
 
 static void add_network(struct directory *directory,
@@ -468,6 +500,17 @@ static void add_route(struct directory *directory,
     map_set(directory->routes, text_of(row->a), route);
 }
 
+static void add_inbound_route(struct directory *directory,
+                              const struct directory_row *row)
+{
+    struct directory_inbound_route *route =
+        arena_alloc(directory->arena, sizeof(*route));
+    route->account_id = row->account_id;
+    route->address = row->a;
+    route->target = row->b;
+    map_set(directory->inbound_routes, text_of(row->a), route);
+}
+
 static void add_suspension(struct directory *directory,
                            const struct directory_row *row)
 {
@@ -493,7 +536,6 @@ static const struct row_kind {
 } row_kinds[] = {
     { "account", false, add_account }, /* a name, b manager's address */
     { "setting", true, add_setting }, /* a key, b value */
-    { "usage", true, add_usage }, /* a recipients of this day */
     { "credential", true,
       add_credential }, /* a user, b kind, c secret, d group */
     { "network", true, add_network }, /* a range */
@@ -501,15 +543,17 @@ static const struct row_kind {
     { "domain", true, add_domain },
     /* a domain, b selector, c algorithm, d sealed key */
     { "dkim_key", true, add_dkim_key },
+    { "inbound_route", true, add_inbound_route }, /* a address, b target */
     { "route", false, add_route }, /* a destination, b target */
     { "suspension", false, add_suspension }, /* a scope, b value, c reason */
     { "group", true, add_group }, /* a id, b name, c kind */
     { "group_setting", true, add_group_setting }, /* a id, b name, c value */
     { "tracking_host", true, add_tracking_host }, /* a host, b scheme */
-    { "suppressed", true, add_suppressed },
     { "untracked", true, add_untracked },
     { "key", false, add_key }, /* a id, b secret, c current */
     { "server_setting", false, add_server_setting }, /* a name, b value */
+    { "credential_setting", true,
+      add_credential_setting }, /* a user, b key, c value */
 };
 
 static void add_row(struct directory *directory, const struct rows *rows,
@@ -543,6 +587,7 @@ static struct directory *directory_create(void)
     directory->networks = map_create();
     directory->domains = map_create();
     directory->routes = map_create();
+    directory->inbound_routes = map_create();
     directory->suspensions = map_create();
     directory->groups = map_create();
     directory->groups_by_id = map_create();
@@ -562,6 +607,7 @@ void directory_free(struct directory **directory_pointer)
         map_free(&directory->networks);
         map_free(&directory->domains);
         map_free(&directory->routes);
+        map_free(&directory->inbound_routes);
         map_free(&directory->suspensions);
         map_free(&directory->groups);
         map_free(&directory->groups_by_id);
@@ -600,12 +646,9 @@ void directory_load(struct database *database, directory_loaded_fn *on_loaded,
     struct directory_request *request = memory_alloc(sizeof(*request));
     request->on_loaded = on_loaded;
     request->owner = owner;
-    struct parameters parameters = { 0 };
-    parameter_instant(&parameters, clock_now() / DAY * DAY);
-    struct query *query = query_run(database, STATEMENT_DIRECTORY_READ,
-                                    &parameters, on_read, request);
+    struct query *query =
+        query_run(database, STATEMENT_DIRECTORY_READ, NULL, on_read, request);
     query_keep(query, request);
-    parameters_free(&parameters);
 }
 
 /* -- questions -- */
@@ -680,6 +723,32 @@ const struct directory_route *directory_route(const struct directory *directory,
     const struct directory_route *route =
         map_get(directory->routes, text_of(domain));
     return route != NULL ? route : map_get(directory->routes, text_of("*"));
+}
+
+const struct directory_inbound_route *directory_inbound_route(
+    const struct directory *directory, const char *local, const char *domain)
+{
+    struct buffer key = { 0 };
+    if (map_count(directory->inbound_routes) == 0) {
+        return NULL;
+    }
+    for (const char *c = local; *c != '\0'; c++) {
+        buffer_append_byte(&key, ascii_lower(*c));
+    }
+    size_t local_length = key.length;
+    buffer_printf(&key, "@%s", domain);
+    struct text whole = buffer_text(&key);
+    const struct directory_inbound_route *route =
+        map_get(directory->inbound_routes, whole);
+    if (route == NULL) {
+        route = map_get(directory->inbound_routes,
+                        text_slice(whole, local_length, whole.length));
+    }
+    buffer_free(&key);
+    return route != NULL && directory_domain(directory, route->account_id,
+                                             domain) != NULL
+               ? route
+               : NULL;
 }
 
 const struct directory_group *directory_group(const struct directory *directory,

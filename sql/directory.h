@@ -12,6 +12,7 @@
 
 #include "core/network.h"
 #include "sql/database.h"
+#include "sql/limits.h"
 
 #define DIRECTORY_SECRET_BYTES 32
 
@@ -32,13 +33,19 @@ enum directory_unverified {
     UNVERIFIED_REFUSE,
 };
 
+/* What becomes of a message over a limit. */
+enum overage {
+    OVERAGE_REFUSE, /* 452; with accepts_refused: taken, but not sent */
+    OVERAGE_ALLOW, /* nothing */
+    OVERAGE_RECORD, /* it is sent; its event, the log and a counter say so */
+};
+
 struct directory_account {
     int64_t account_id;
     const char *name;
     const char *manager_email; /* "" if none */
     /* All of `baton set` that has no field below. */
     const struct directory_setting *settings;
-    bool has_suppressions;
     bool has_untracked; /* recipients who object to being tracked */
     const char *tracking_url; /* of its first tracking host; NULL: it has none
                                */
@@ -48,12 +55,11 @@ struct directory_account {
     bool notices_to_manager; /* on */
     bool notices_to_author; /* off */
     bool accepts_refused; /* off: on_refusal = refuse */
+    bool suppresses_hard_bounces; /* on */
+    bool refuses_at_rcpt; /* off: suppression_check = data */
     enum directory_unverified unverified; /* sign */
-    int64_t recipients_per_day; /* 0: no limit */
-    /* Recipients stored on the day the directory was read (days since 1970,
-     * UTC); counted only where there is a limit. */
-    int64_t recipients_today;
-    int64_t usage_day;
+    enum overage overage;
+    struct limits limits;
 };
 
 struct directory_credential {
@@ -62,6 +68,7 @@ struct directory_credential {
     bool is_generated; /* secret: SHA-256 in hexadecimal; else crypt(5) */
     const char *secret;
     const char *group_name; /* of messages that name none; "" */
+    struct limits limits;
 };
 
 /* A key that signs a domain's mail. */
@@ -105,6 +112,13 @@ struct directory_route {
     const char *target;
 };
 
+/* Where mail to an account's addresses goes. */
+struct directory_inbound_route {
+    int64_t account_id;
+    const char *address; /* local@domain or @domain, in lower case */
+    const char *target;
+};
+
 typedef void directory_loaded_fn(void *owner, enum database_result result,
                                  struct directory *directory,
                                  const struct error *error);
@@ -131,6 +145,11 @@ bool directory_is_return_host(const struct directory *directory,
 /* The route for a (normalised) domain: its own, else "*", else NULL. */
 const struct directory_route *directory_route(const struct directory *directory,
                                               const char *domain);
+/* The route for mail to an address (its domain normalised, letters of any
+ * case): its own, else its domain's, else NULL. Only while the domain is its
+ * account's. */
+const struct directory_inbound_route *directory_inbound_route(
+    const struct directory *directory, const char *local, const char *domain);
 /* An account's group by its name (letters of any case) or its id; NULL: there
  * is none. */
 const struct directory_group *directory_group(const struct directory *directory,
@@ -164,6 +183,7 @@ struct account_setting {
     const char *initial;
     const char *description;
     bool (*check_value)(const char *value);
+    /* NULL: a limit (limit_name_find). */
     void (*apply)(struct directory_account *account, const char *value);
 };
 extern const struct account_setting account_settings[];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A message is stored by five statements of one batch: idempotency key,
- * message, body (in chunks), delivery with queue, event. When they are sent
+ * A message is stored by six statements of one batch: idempotency key, message,
+ * body (in chunks), delivery with queue, event, and usage where there are
+ * limits. When they are sent
  * again, a delivery that is there already gets no queue row: what is finished
  * is not queued anew. A withdrawal leaves delivery rows behind as a mark, on
  * which a transaction that comes to its end only later breaks.
@@ -158,7 +159,7 @@ static void append_counts(struct parameters *p, const struct new_message *m,
                           int32_t quantity)
 {
     column_int64(p, m->group_id);
-    column_int32(p, m->is_notice ? 0 : quantity);
+    column_int32(p, m->is_notice ? 0 : m->is_inbound ? 1 : quantity);
     column_int64(p, (int64_t)m->data.length * quantity);
     column_int16(p, is_large(m) ? LANE_LARGE_MESSAGES : LANE_MESSAGES);
 }
@@ -208,13 +209,31 @@ static bool append_accepted(struct parameters *p, const void *values,
     column_int64(p, m->account_id);
     column_int64(p, m->event_id);
     column_instant(p, m->accepted_at);
-    column_text(p, "accepted");
+    column_text(p, m->is_inbound ? "inbound" : "accepted");
     column_int64(p, m->message_id);
     column_int64_or_null(p, 0);
     column_text(p, NULL);
-    column_json(p, "{}");
+    column_json(p, m->accepted_detail != NULL ? m->accepted_detail : "{}");
     append_counts(p, m, count_accepted(m));
     row_end(p);
+    return true;
+}
+
+/* A row for each period that is counted. */
+static bool append_usage(struct parameters *p, const void *values,
+                         size_t position)
+{
+    const struct new_message *m = values;
+    struct usage_key key;
+    if (usage_claim_key(&m->usage, position, &key)) {
+        column_int64(p, m->account_id);
+        column_int64(p, m->message_id);
+        usage_append_key(p, &m->usage, &key);
+        column_int16(p, is_large(m) ? LANE_LARGE_MESSAGES : LANE_MESSAGES);
+        column_int32(p, m->usage.recipients);
+        row_end(p);
+        return false;
+    }
     return true;
 }
 
@@ -230,6 +249,7 @@ static const struct batch_statement message_statements[] = {
       false },
     { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_refused,
       false },
+    { STATEMENT_USAGE_COUNT, STATEMENT_USAGE_COUNT_AGAIN, append_usage, false },
 };
 
 /* -- withdrawing -- */
@@ -245,9 +265,13 @@ struct withdrawal {
     int64_t event_id;
     int64_t size_bytes;
     bool is_notice;
+    bool is_inbound;
     char *idempotency_key; /* or NULL */
     int64_t *delivery_ids;
     size_t delivery_count;
+    struct usage_claim usage; /* the user name is a copy of our own */
+    char *usage_user_name;
+    int64_t counted_delivery_id; /* one of those that count in usage */
     batch_done_fn *on_undone; /* or NULL */
     void *owner;
 };
@@ -257,6 +281,7 @@ static void free_withdrawal(struct batch_row *row)
     struct withdrawal *withdrawal = (struct withdrawal *)(void *)row;
     memory_free(withdrawal->idempotency_key);
     memory_free(withdrawal->delivery_ids);
+    memory_free(withdrawal->usage_user_name);
     memory_free(withdrawal);
 }
 
@@ -275,7 +300,8 @@ static bool append_withdrawal(struct parameters *p, const void *values,
     column_instant(p, w->accepted_at);
     column_int64(p, w->event_id);
     column_int64(p, w->size_bytes);
-    column_boolean(p, !w->is_notice);
+    column_boolean(p, !w->is_notice && !w->is_inbound);
+    column_boolean(p, w->is_inbound && position == 0); /* once a message */
     row_end(p);
     return position + 1 == w->delivery_count;
 }
@@ -307,11 +333,30 @@ static bool append_withdrawn_key(struct parameters *p, const void *values,
     return true;
 }
 
+static bool append_withdrawn_usage(struct parameters *p, const void *values,
+                                   size_t position)
+{
+    const struct withdrawal *w = values;
+    struct usage_key key;
+    if (usage_claim_key(&w->usage, position, &key)) {
+        column_int64(p, w->account_id);
+        column_int64(p, w->counted_delivery_id);
+        usage_append_key(p, &w->usage, &key);
+        column_int16(p, LANE_MESSAGES); /* of the connection it goes on */
+        column_int32(p, w->usage.recipients);
+        row_end(p);
+        return false;
+    }
+    return true;
+}
+
 static const struct batch_statement withdrawal_statements[] = {
     { STATEMENT_IDEMPOTENCY_WITHDRAW, STATEMENT_IDEMPOTENCY_WITHDRAW,
       append_withdrawn_key, false },
     { STATEMENT_DELIVERY_WITHDRAW, STATEMENT_DELIVERY_WITHDRAW,
       append_withdrawal, false },
+    { STATEMENT_USAGE_WITHDRAW, STATEMENT_USAGE_WITHDRAW,
+      append_withdrawn_usage, false },
     { STATEMENT_QUEUE_WITHDRAW, STATEMENT_QUEUE_WITHDRAW, append_withdrawn_id,
       false },
 };
@@ -333,6 +378,23 @@ static void on_withdrawal_stored(void *owner, enum database_result result,
     free_withdrawal(&withdrawal->row);
 }
 
+static void keep_usage(struct withdrawal *withdrawal,
+                       const struct new_message *message)
+{
+    if (message->usage.recipients == 0) {
+        return;
+    }
+    withdrawal->usage_user_name = memory_copy_string(message->usage.user_name);
+    withdrawal->usage = message->usage;
+    withdrawal->usage.user_name = withdrawal->usage_user_name;
+    for (size_t i = message->delivery_count; i-- > 0;) {
+        if (message->deliveries[i].refusal == NULL) {
+            withdrawal->counted_delivery_id =
+                message->deliveries[i].delivery_id;
+        }
+    }
+}
+
 static void undo_message(struct database *database, const void *values,
                          batch_done_fn *on_undone, void *owner)
 {
@@ -346,6 +408,7 @@ static void undo_message(struct database *database, const void *values,
     withdrawal->event_id = message->event_id;
     withdrawal->size_bytes = (int64_t)message->data.length;
     withdrawal->is_notice = message->is_notice;
+    withdrawal->is_inbound = message->is_inbound;
     withdrawal->idempotency_key =
         message->idempotency_key != NULL
             ? memory_copy_string(message->idempotency_key)
@@ -356,6 +419,7 @@ static void undo_message(struct database *database, const void *values,
     for (size_t i = 0; i < message->delivery_count; i++) {
         withdrawal->delivery_ids[i] = message->deliveries[i].delivery_id;
     }
+    keep_usage(withdrawal, message);
     withdrawal->on_undone = on_undone;
     withdrawal->owner = owner;
     batch_add(database->batches[BATCH_WITHDRAWALS], &withdrawal->row,
@@ -441,6 +505,7 @@ struct message_load {
     int64_t account_id;
     int64_t message_id;
     int32_t next_chunk;
+    bool is_top_enough; /* the first chunk is all that is wanted */
     struct query *query;
     struct buffer trace;
     struct buffer data;
@@ -469,7 +534,10 @@ static void take_chunks(struct message_load *load, const struct rows *rows)
     size_t size = (size_t)rows_int64(rows, 0, "size_bytes");
     if (load->next_chunk == 0) {
         buffer_append_text(&load->trace, rows_text(rows, 0, "trace"));
-        buffer_reserve(&load->data, size);
+        buffer_reserve(&load->data,
+                       load->is_top_enough && size > BODY_CHUNK_BYTES
+                           ? BODY_CHUNK_BYTES
+                           : size);
     }
     for (size_t i = 0; i < rows_count(rows); i++) {
         if (!rows_is_null(rows, i, "chunk") &&
@@ -498,7 +566,8 @@ static void on_chunks(void *owner, enum database_result result,
     }
     take_chunks(load, rows);
     size_t size = (size_t)rows_int64(rows, 0, "size_bytes");
-    if (load->next_chunk > before && load->data.length >= size) {
+    if (load->next_chunk > before &&
+        (load->data.length >= size || load->is_top_enough)) {
         finish_load(load, DATABASE_DONE, NULL);
     } else if (load->next_chunk > before) {
         load_chunks(load);
@@ -513,24 +582,44 @@ static void load_chunks(struct message_load *load)
     parameter_int64(&parameters, load->account_id);
     parameter_int64(&parameters, load->message_id);
     parameter_int32(&parameters, load->next_chunk);
-    parameter_int32(&parameters, load->next_chunk + CHUNKS_PER_ANSWER);
+    parameter_int32(&parameters,
+                    load->next_chunk +
+                        (load->is_top_enough ? 1 : CHUNKS_PER_ANSWER));
     load->query = query_run(load->database, STATEMENT_MESSAGE_LOAD, &parameters,
                             on_chunks, load);
     parameters_free(&parameters);
+}
+
+static struct message_load *start_load(struct database *database,
+                                       int64_t account_id, int64_t message_id,
+                                       bool is_top_enough,
+                                       message_loaded_fn *on_loaded,
+                                       void *owner)
+{
+    struct message_load *load = memory_alloc(sizeof(*load));
+    load->database = database;
+    load->account_id = account_id;
+    load->message_id = message_id;
+    load->is_top_enough = is_top_enough;
+    load->on_loaded = on_loaded;
+    load->owner = owner;
+    load_chunks(load);
+    return load;
 }
 
 struct message_load *message_load(struct database *database, int64_t account_id,
                                   int64_t message_id,
                                   message_loaded_fn *on_loaded, void *owner)
 {
-    struct message_load *load = memory_alloc(sizeof(*load));
-    load->database = database;
-    load->account_id = account_id;
-    load->message_id = message_id;
-    load->on_loaded = on_loaded;
-    load->owner = owner;
-    load_chunks(load);
-    return load;
+    return start_load(database, account_id, message_id, false, on_loaded,
+                      owner);
+}
+
+struct message_load *message_load_top(struct database *database,
+                                      int64_t account_id, int64_t message_id,
+                                      message_loaded_fn *on_loaded, void *owner)
+{
+    return start_load(database, account_id, message_id, true, on_loaded, owner);
 }
 
 void message_load_cancel(struct message_load **load)

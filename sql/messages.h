@@ -11,6 +11,7 @@
 #include "sql/batch.h"
 #include "sql/database.h"
 #include "sql/query.h"
+#include "sql/usage.h"
 
 #define BODY_CHUNK_BYTES (256 * 1024)
 
@@ -61,6 +62,8 @@ struct new_message {
      */
     int64_t due_at;
     int64_t event_id; /* of the event `accepted` */
+    bool is_inbound; /* for an inbound route: counts as that and nothing else;
+                      * the event is `inbound` */
     bool is_notice; /* our own, like a report of failure: moves no counter */
 
     int64_t group_id; /* 0: none */
@@ -73,10 +76,13 @@ struct new_message {
      * none. One that is stored nevertheless gives DATABASE_FAILED. */
     const char *idempotency_key;
     struct text content_digest; /* what tells the same message from another */
+    /* Of an account with limits: what it is counted as. */
+    struct usage_claim usage;
+    const char *accepted_detail; /* of the event `accepted`, JSON; NULL: {} */
 };
 
-/* Store message, body, deliveries, queue rows and the event `accepted` in one
- * transaction. Text that is not UTF-8 is stored with the bytes replaced.
+/* Store message, body, deliveries, queue rows, usage and the event `accepted`
+ * in one transaction. Text that is not UTF-8 is stored with the bytes replaced.
  * Withdrawing after the commit deletes the queue rows, marks the deliveries
  * `withdrawn`, takes back what they counted for and gives the key free. */
 void message_store(struct database *database, struct batch_row *row,
@@ -102,6 +108,12 @@ typedef void message_loaded_fn(void *owner, enum database_result result,
 struct message_load *message_load(struct database *database, int64_t account_id,
                                   int64_t message_id,
                                   message_loaded_fn *on_loaded, void *owner);
+/* The same with the first BODY_CHUNK_BYTES at most: enough to tell which
+ * message it was. */
+struct message_load *message_load_top(struct database *database,
+                                      int64_t account_id, int64_t message_id,
+                                      message_loaded_fn *on_loaded,
+                                      void *owner);
 void message_load_cancel(struct message_load **load);
 
 #endif

@@ -93,6 +93,11 @@ void parameter_int32(struct parameters *parameters, int32_t value)
     binary_append_int32(&add_scalar(parameters)->bytes, value);
 }
 
+void parameter_boolean(struct parameters *parameters, bool value)
+{
+    buffer_append_byte(&add_scalar(parameters)->bytes, value ? 1 : 0);
+}
+
 void parameter_instant(struct parameters *parameters, int64_t at)
 {
     parameter_int64(parameters, at - BINARY_EPOCH_AT);

@@ -41,6 +41,7 @@ void parameters_clear(struct parameters *parameters);
  * NULL; what is not UTF-8 is replaced). Before or behind all columns. */
 void parameter_int64(struct parameters *parameters, int64_t value);
 void parameter_int32(struct parameters *parameters, int32_t value);
+void parameter_boolean(struct parameters *parameters, bool value);
 void parameter_instant(struct parameters *parameters, int64_t at);
 void parameter_text(struct parameters *parameters, const char *text);
 /* A whole $n::bigint[], which may be empty. */

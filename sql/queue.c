@@ -12,6 +12,7 @@
 #include "sql/database_internal.h"
 #include "sql/query.h"
 #include "sql/settings.h"
+#include "sql/usage.h"
 
 #define REGISTER_TRIES 8
 
@@ -412,6 +413,7 @@ void database_maintain(struct database *database, int64_t now,
     parameter_int64(&question->parameters, settings->keep_sandbox);
     query_run(database, STATEMENT_MAINTAIN, &question->parameters, on_maintain,
               question);
+    usage_forget(database, now);
     free_orphans(database, now);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A result is stored by up to six statements of one batch. What an attempt was
- * is written in any case; queue row and delivery state change only while the
- * queue row is the worker's (fencing).
+ * A result is stored by up to seven statements of one batch. What an attempt
+ * was is written in any case; queue row and delivery state change only while
+ * the queue row is the worker's (fencing).
  */
 #include "sql/results.h"
 
@@ -112,14 +112,21 @@ static bool append_sandbox(struct parameters *p, const void *values,
     return true;
 }
 
-static void append_common(struct parameters *p, const struct delivery_result *r)
+static void append_common(struct parameters *p, const struct delivery_result *r,
+                          const char *reply)
 {
     column_int64(p, r->account_id);
     column_id(p, r->delivery_id);
     column_int64(p, r->worker_id);
     column_int32(p, r->attempt_number);
     column_text(p, r->state);
-    column_text(p, r->has_attempt ? r->reply : NULL);
+    column_text(p, reply);
+}
+
+/* NULL: there was no attempt. */
+static const char *reply_of(const struct delivery_result *r)
+{
+    return r->has_attempt ? r->reply : NULL;
 }
 
 static bool append_finish(struct parameters *p, const void *values,
@@ -128,7 +135,7 @@ static bool append_finish(struct parameters *p, const void *values,
     const struct delivery_result *r = values;
     (void)position;
     if (r->next == RESULT_FINISHED) {
-        append_common(p, r);
+        append_common(p, r, r->reply);
         column_instant(p, end_of(r));
         row_end(p);
     }
@@ -141,7 +148,7 @@ static bool append_reschedule(struct parameters *p, const void *values,
     const struct delivery_result *r = values;
     (void)position;
     if (r->next == RESULT_RESCHEDULED) {
-        append_common(p, r);
+        append_common(p, r, reply_of(r));
         column_instant(p, r->next_at);
         column_text(p, r->why != NULL ? r->why : "");
         row_end(p);
@@ -155,13 +162,33 @@ static bool append_keep(struct parameters *p, const void *values,
     const struct delivery_result *r = values;
     (void)position;
     if (r->next == RESULT_KEPT) {
-        append_common(p, r);
+        append_common(p, r, reply_of(r));
         row_end(p);
     }
     return true;
 }
 
-/* The order in which tables are locked is that of storing a message. */
+static bool append_suppression(struct parameters *p, const void *values,
+                               size_t position)
+{
+    const struct delivery_result *r = values;
+    (void)position;
+    if (r->suppresses || r->counts_inactive) {
+        column_int64(p, r->account_id);
+        column_int64(p, r->delivery_id);
+        column_text(p, r->recipient);
+        column_instant(p, end_of(r));
+        column_text(p, r->suppression_evidence != NULL ? r->suppression_evidence
+                                                       : "");
+        column_int32(p, r->suppresses ? 0 : (int32_t)r->inactive_count);
+        column_int64(p, r->inactive_milliseconds);
+        row_end(p);
+    }
+    return true;
+}
+
+/* The order in which tables are locked is that of storing a message; who waits
+ * for a suppression that somebody else writes has nothing else to lock. */
 static const struct batch_statement result_statements[] = {
     { STATEMENT_RESULT_KEEP, STATEMENT_RESULT_KEEP, append_keep, true },
     { STATEMENT_RESULT_RESCHEDULE, STATEMENT_RESULT_RESCHEDULE,
@@ -172,6 +199,8 @@ static const struct batch_statement result_statements[] = {
     { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_result_event,
       false },
     { STATEMENT_SANDBOX_INSERT, STATEMENT_SANDBOX_INSERT_AGAIN, append_sandbox,
+      false },
+    { STATEMENT_RESULT_SUPPRESS, STATEMENT_RESULT_SUPPRESS, append_suppression,
       false },
 };
 

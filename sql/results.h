@@ -43,12 +43,25 @@ struct delivery_result {
     const char *step;
     int reply_code;
     const char *enhanced_code;
-    const char *reply;
+    const char *reply; /* also without an attempt, of what is finished: why */
     const char *tls; /* or NULL */
     int64_t queue_milliseconds;
     int64_t connect_milliseconds;
     int64_t transfer_milliseconds;
     struct text transcript;
+
+    /* What the reply means: "invalid_address", "hard"; NULL: it was no refusal.
+     * With suppresses the address is suppressed, for the reason
+     * hard_bounce; with counts_inactive it is once inactive_count deliveries of
+     * it ended so, the first and the last at least inactive_milliseconds apart
+     * and none delivered in between. */
+    const char *bounce_class;
+    const char *bounce_severity;
+    bool suppresses;
+    bool counts_inactive;
+    int inactive_count; /* 1 at least */
+    int64_t inactive_milliseconds;
+    const char *suppression_evidence; /* the literal reply */
 
     const char *event_kind; /* NULL: no event */
     int64_t event_id;
@@ -60,7 +73,8 @@ struct delivery_result {
     const char *sandbox_sender;
 };
 
-/* Write attempt, event, delivery state and queue row in one transaction. */
+/* Write attempt, event, delivery state, queue row and suppression in one
+ * transaction. */
 void result_store(struct database *database, struct batch_row *row,
                   const struct delivery_result *borrowed_result,
                   batch_done_fn *on_done, void *owner);

@@ -5,6 +5,17 @@
 #include "core/log.h"
 #include "core/memory.h"
 
+/* Of one answer; with more of them anything may have changed. */
+#define CHANGES_MAX 10000
+
+bool suppression_applies(const struct suppression *suppression,
+                         int64_t group_id, int64_t now)
+{
+    return (suppression->group_name == NULL ||
+            suppression->group_id == group_id) &&
+           (suppression->expires_at == 0 || suppression->expires_at > now);
+}
+
 /* -- finding -- */
 
 struct suppression_search {
@@ -31,6 +42,8 @@ static struct suppression *read_suppressions(const struct rows *rows,
             .reason = rows_copy(rows, i, "reason", arena),
             .evidence = rows_copy(rows, i, "evidence", arena),
             .created_at = rows_instant(rows, i, "created_at"),
+            .expires_at = rows_instant(rows, i, "expires_at"),
+            .group_id = rows_int64(rows, i, "group_id"),
             .group_name = rows_copy(rows, i, "group_name", arena),
         };
     }
@@ -53,7 +66,7 @@ static void on_suppressions(void *owner, enum database_result result,
 }
 
 struct query *suppressions_find(struct database *database, int64_t account_id,
-                                int64_t group_id, const char *const *addresses,
+                                const char *const *addresses,
                                 size_t address_count,
                                 suppressions_found_fn *on_found, void *owner)
 {
@@ -62,11 +75,123 @@ struct query *suppressions_find(struct database *database, int64_t account_id,
     search->on_found = on_found;
     search->owner = owner;
     parameter_int64(&parameters, account_id);
-    parameter_int64(&parameters, group_id);
     parameter_texts(&parameters, addresses, address_count);
     struct query *query = query_run(database, STATEMENT_SUPPRESSION_FIND,
                                     &parameters, on_suppressions, search);
     query_keep(query, search);
+    parameters_free(&parameters);
+    return query;
+}
+
+/* -- ranges of hashes -- */
+
+struct range_load {
+    suppression_ranges_fn *on_loaded;
+    void *owner;
+    size_t count;
+};
+
+static void on_ranges(void *owner, enum database_result result,
+                      const struct rows *rows, const struct error *error)
+{
+    const struct range_load *load = owner;
+    if (result == DATABASE_FAILED) {
+        log_error(NULL, "suppressions could not be read", "reason=\"%s\"",
+                  log_quote(text_of(error != NULL ? error->text : "")));
+    }
+    if (result != DATABASE_DONE) {
+        load->on_loaded(load->owner, result, NULL);
+        return;
+    }
+    struct text *hashes = memory_alloc((load->count + 1) * sizeof(*hashes));
+    for (size_t i = 0; i < rows_count(rows); i++) {
+        hashes[read_place(rows, i)] = rows_text(rows, i, "hashes");
+    }
+    load->on_loaded(load->owner, result, hashes);
+    memory_free(hashes);
+}
+
+struct query *suppression_ranges_load(struct database *database,
+                                      const struct suppression_range *ranges,
+                                      size_t count, int32_t limit,
+                                      suppression_ranges_fn *on_loaded,
+                                      void *owner)
+{
+    struct parameters parameters = { 0 };
+    struct range_load *load = memory_alloc(sizeof(*load));
+    *load = (struct range_load){ on_loaded, owner, count };
+    for (size_t i = 0; i < count; i++) {
+        column_int64(&parameters, ranges[i].account_id);
+        column_int64(&parameters, ranges[i].lowest);
+        column_int64(&parameters, ranges[i].highest);
+        row_end(&parameters);
+    }
+    parameter_int32(&parameters, limit);
+    struct query *query = query_run(database, STATEMENT_SUPPRESSION_RANGES,
+                                    &parameters, on_ranges, load);
+    query_keep(query, load);
+    parameters_free(&parameters);
+    return query;
+}
+
+/* -- changes -- */
+
+struct change_question {
+    suppression_changes_fn *on_answer;
+    void *owner;
+};
+
+static void on_changes(void *owner, enum database_result result,
+                       const struct rows *rows, const struct error *error)
+{
+    const struct change_question *question = owner;
+    if (result == DATABASE_FAILED) {
+        log_error(NULL, "changes of suppressions could not be read",
+                  "reason=\"%s\"",
+                  log_quote(text_of(error != NULL ? error->text : "")));
+    }
+    if (result != DATABASE_DONE) {
+        question->on_answer(question->owner, result, NULL);
+        return;
+    }
+    struct arena *arena = arena_create();
+    size_t count = rows_count(rows); /* one at least */
+    struct suppression_change *changes =
+        arena_alloc(arena, count * sizeof(*changes));
+    struct suppression_changes answer = {
+        .is_complete =
+            rows_boolean(rows, 0, "is_complete") && count <= CHANGES_MAX,
+        .changes = changes,
+        .snapshot = rows_copy(rows, 0, "snapshot", arena),
+        .answered_at = rows_instant(rows, 0, "answered_at"),
+    };
+    for (size_t i = 0; i < count && answer.is_complete; i++) {
+        if (!rows_is_null(rows, i, "account_id")) {
+            changes[answer.count++] = (struct suppression_change){
+                .account_id = rows_int64(rows, i, "account_id"),
+                .hash = rows_int64(rows, i, "hash"),
+                .is_of_account = rows_is_null(rows, i, "hash"),
+            };
+        }
+    }
+    question->on_answer(question->owner, result, &answer);
+    arena_free(&arena);
+}
+
+struct query *suppression_changes_ask(struct database *database,
+                                      const char *snapshot, int64_t answered_at,
+                                      suppression_changes_fn *on_answer,
+                                      void *owner)
+{
+    struct parameters parameters = { 0 };
+    struct change_question *question = memory_alloc(sizeof(*question));
+    *question = (struct change_question){ on_answer, owner };
+    parameter_text(&parameters, snapshot);
+    parameter_instant(&parameters, answered_at);
+    parameter_int32(&parameters, CHANGES_MAX + 1);
+    struct query *query = query_run(database, STATEMENT_SUPPRESSION_CHANGES,
+                                    &parameters, on_changes, question);
+    query_keep(query, question);
     parameters_free(&parameters);
     return query;
 }

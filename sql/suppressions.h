@@ -14,22 +14,73 @@ struct suppression {
     size_t place; /* of the address among those that were asked for, from 0 */
     const char
         *address; /* lower case, as PostgreSQL has it: beyond ASCII, too */
+    int64_t group_id; /* 0: messages without a group */
+    const char *group_name; /* NULL: the whole account, whatever group_id is */
     const char *reason; /* hard_bounce, complaint, unsubscribe, manual */
     const char *evidence;
     int64_t created_at;
-    const char *group_name; /* NULL: the whole account */
+    int64_t expires_at; /* 0: never */
 };
 
-/* Those of the addresses that are suppressed for this group (0: no group), in
- * any case of letters and in their order: of one that has two, that of the
- * whole account first. Rows are valid during the callback only. */
+/* For messages whose group is not known yet: the whole account alone. */
+#define SUPPRESSION_ANY_GROUP INT64_C(-1)
+
+/* Whether it is in force now for messages of this group (0: without one). */
+bool suppression_applies(const struct suppression *suppression,
+                         int64_t group_id, int64_t now);
+
+/* All that the addresses are suppressed for by the account, expired or not, in
+ * their order: of one that has several, that of the whole account first. An
+ * address may be written in any case of letters. Rows are valid during the
+ * callback only. */
 typedef void suppressions_found_fn(void *owner, enum database_result result,
                                    const struct suppression *suppressions,
                                    size_t count);
 struct query *suppressions_find(struct database *database, int64_t account_id,
-                                int64_t group_id, const char *const *addresses,
+                                const char *const *addresses,
                                 size_t address_count,
                                 suppressions_found_fn *on_found, void *owner);
+
+/* A part of the hashes of an account's suppressed addresses: the first eight
+ * bytes of the SHA-256 of each, as a signed number. */
+struct suppression_range {
+    int64_t account_id;
+    int64_t lowest;
+    int64_t highest;
+};
+/* hashes: of one range for each that was asked for, in their order: eight bytes
+ * a hash, the most significant first, ascending; of each range at most as many
+ * as the limit. Valid during the callback only. */
+typedef void suppression_ranges_fn(void *owner, enum database_result result,
+                                   const struct text *hashes);
+struct query *suppression_ranges_load(struct database *database,
+                                      const struct suppression_range *ranges,
+                                      size_t count, int32_t limit,
+                                      suppression_ranges_fn *on_loaded,
+                                      void *owner);
+
+/* What changed since an earlier answer. */
+struct suppression_change {
+    int64_t account_id; /* 0: everything */
+    int64_t hash;
+    bool is_of_account; /* anything of the account may have changed */
+};
+struct suppression_changes {
+    bool is_complete; /* false: anything may have changed */
+    const struct suppression_change *changes;
+    size_t count;
+    /* What the next question has to say. */
+    const char *snapshot;
+    int64_t answered_at; /* PostgreSQL's clock */
+};
+/* Valid during the callback only; NULL unless result is DATABASE_DONE. */
+typedef void suppression_changes_fn(void *owner, enum database_result result,
+                                    const struct suppression_changes *changes);
+/* snapshot, answered_at: of the answer before; NULL and 0: there was none. */
+struct query *suppression_changes_ask(struct database *database,
+                                      const char *snapshot, int64_t answered_at,
+                                      suppression_changes_fn *on_answer,
+                                      void *owner);
 
 /* Those of the addresses whose owners object to being tracked: their places
  * among those that were asked for, from 0; valid during the callback only. */

@@ -62,6 +62,15 @@ bool compose_inspect(const struct compose_input *input, struct arena *arena,
                      struct compose_facts *out_facts,
                      struct compose_refusal *out_refusal) MUST_USE;
 
+/* S14 alone, for mail that is taken as it is: false when the message has more
+ * Received fields than [limits] allow, which *out_refusal says. */
+bool compose_check_loop(struct text message,
+                        struct compose_refusal *out_refusal) MUST_USE;
+
+/* Its header ends where a header ends: a copy can be made of it. */
+bool compose_check_header(struct text message,
+                          struct compose_refusal *out_refusal) MUST_USE;
+
 /* What copies are made of. All of it must outlive the plan. */
 struct compose_source {
     struct text trace; /* goes on top: Received and added fields */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The header of a copy: fields that are left out, changed and added. What is
  * added stands at the end, below the message's own fields. */
+#include <string.h>
+
 #include "core/memory.h"
 #include "tracking/compose_internal.h"
 #include "tracking/control.h"
@@ -124,6 +126,9 @@ static bool is_removed(const struct header_writer *writer, struct text name)
     if (!writer->is_message) {
         return false;
     }
+    if (writer->planner->source->policy->is_inbound) {
+        return text_is_ignoring_case(name, "Return-Path");
+    }
     return is_private(name) || control_is_field(name) ||
            is_replaced_signature(writer, name) ||
            (writer->removes_unsubscribe && unsubscribe_is_field(name));
@@ -168,13 +173,38 @@ static void decide_unsubscribe(struct header_writer *writer, struct text header)
     writer->removes_unsubscribe = writer->adds_unsubscribe;
 }
 
+/* A mailto URI of this recipient's, behind what there is. */
+static void add_mail_unsubscribe(struct planner *planner,
+                                 struct compose_record *record)
+{
+    struct arena *arena = planner->arena;
+    size_t count = record->piece_count;
+    struct buffer end = { 0 };
+    struct template_piece *pieces =
+        arena_alloc(arena, (count + 2) * sizeof(*pieces));
+    memcpy(pieces, record->pieces, count * sizeof(*pieces));
+    struct text text = unsubscribe_mail_end(planner->source->policy, &end);
+    pieces[count].place = PLACE_MAIL_UNSUBSCRIBE;
+    pieces[count].to = SIZE_MAX;
+    pieces[count + 1].text =
+        (struct text){ arena_copy_text(arena, text), text.length };
+    buffer_free(&end);
+    record->pieces = pieces;
+    record->piece_count = count + 2;
+}
+
 static void add_unsubscribe(struct header_writer *writer)
 {
     struct planner *planner = writer->planner;
+    const struct policy *policy = planner->source->policy;
     struct compose_record record = { .what = "header added",
                                      .part = writer->part };
-    record.pieces = rewriter_frame(&planner->rewriter, "/u/", PLACE_UNSUBSCRIBE,
-                                   unsubscribe_fields(), &record.piece_count);
+    record.pieces =
+        rewriter_frame(&planner->rewriter, "/u/", PLACE_UNSUBSCRIBE,
+                       unsubscribe_fields(policy), &record.piece_count);
+    if (policy->return_host[0] != '\0') {
+        add_mail_unsubscribe(planner, &record);
+    }
     for (size_t i = 0; i < record.piece_count; i++) {
         const struct template_piece *piece = &record.pieces[i];
         if (piece->place == PLACE_NONE) {

@@ -3,6 +3,7 @@
  * compose_inspect, a row of checks. It asks conversion_plan as
  * compose_plan_make does, so what is accepted can always be copied.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -171,19 +172,52 @@ static bool check_8bit(struct inspection *inspection)
     return true;
 }
 
-static bool check_loop(struct inspection *inspection)
+/* False: so many are a loop. */
+static bool check_received(size_t count, struct compose_refusal *out_refusal)
 {
     size_t limit = (size_t)tracking_limits()->received_fields;
+    if (count <= limit) {
+        return true;
+    }
+    out_refusal->code = 554;
+    snprintf(out_refusal->enhanced, sizeof(out_refusal->enhanced), "5.4.6");
+    return error_set(&out_refusal->reason,
+                     "The message has %zu Received fields, more than %zu: it "
+                     "goes round in a loop",
+                     count, limit);
+}
+
+static bool check_loop(struct inspection *inspection)
+{
     size_t count = header_count(&inspection->header, "Received");
     inspection->facts->received_count = count;
-    if (count > limit) {
-        error_set(reason(inspection),
-                  "The message has %zu Received fields, more than %zu: it "
-                  "goes round in a loop",
-                  count, limit);
-        return refuse(inspection, 554, "5.4.6");
+    return check_received(count, inspection->refusal);
+}
+
+bool compose_check_loop(struct text message,
+                        struct compose_refusal *out_refusal)
+{
+    size_t count = 0;
+    struct header_field field;
+    while (header_next(&message, &field)) {
+        count += text_is_ignoring_case(field.name, "Received") ? 1 : 0;
     }
-    return true;
+    return check_received(count, out_refusal);
+}
+
+bool compose_check_header(struct text message,
+                          struct compose_refusal *out_refusal)
+{
+    struct header_field field;
+    while (header_next(&message, &field)) {
+    }
+    if (line_content(line_take(&message)).length == 0) {
+        return true;
+    }
+    out_refusal->code = 550;
+    snprintf(out_refusal->enhanced, sizeof(out_refusal->enhanced), "5.6.0");
+    return error_set(&out_refusal->reason,
+                     "The message's header has a line that is no field");
 }
 
 static bool read_addresses(struct inspection *inspection, const char *name,

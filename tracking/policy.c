@@ -376,6 +376,7 @@ void policy_set_defaults(struct policy *out_policy, struct arena *arena)
     *out_policy = (struct policy){
         .group_name = "",
         .tracking_url = "",
+        .return_host = "",
         .sender_name = "",
         .signing_domain = "",
     };
@@ -455,10 +456,14 @@ char *policy_to_json(const struct policy *policy, struct arena *arena)
     if (policy->is_notice) {
         buffer_printf(&json, "%s\"notice\":true", json.length > 1 ? "," : "");
     }
+    if (policy->is_inbound) {
+        buffer_printf(&json, "%s\"inbound\":true", json.length > 1 ? "," : "");
+    }
     if (policy->bypasses_suppression) {
         buffer_printf(&json, "%s\"bypass\":true", json.length > 1 ? "," : "");
     }
     append_member(&json, "tracking_url", policy->tracking_url);
+    append_member(&json, "return_host", policy->return_host);
     append_member(&json, "sender_name", policy->sender_name);
     append_member(&json, "signing_domain", policy->signing_domain);
     buffer_printf(&json, "%s\"settings\":{", json.length > 1 ? "," : "");
@@ -489,9 +494,11 @@ static bool read_object(struct policy *policy, struct arena *arena,
     policy->group_is_marketing =
         json_is_true(json_object_get(object, "marketing"));
     policy->is_notice = json_is_true(json_object_get(object, "notice"));
+    policy->is_inbound = json_is_true(json_object_get(object, "inbound"));
     policy->bypasses_suppression =
         json_is_true(json_object_get(object, "bypass"));
     policy->tracking_url = member_text(object, "tracking_url", arena);
+    policy->return_host = member_text(object, "return_host", arena);
     policy->sender_name = member_text(object, "sender_name", arena);
     policy->signing_domain = member_text(object, "signing_domain", arena);
     const json_t *settings = json_object_get(object, "settings");

@@ -70,6 +70,8 @@ struct policy {
     bool group_is_marketing;
     const char *tracking_url; /* "https://click.example.com", no final slash */
     const char *signing_domain; /* d= of the signatures; "": the operator's */
+    const char *return_host; /* of the return path, normalised; "": none */
+    bool is_inbound; /* came for an inbound route: moves no counter, either */
     bool is_notice; /* a report of ours: moves no counter */
     bool bypasses_suppression; /* sent though a recipient is suppressed */
     const char *sender_name; /* who writes, for the footer's sentence: "" */
@@ -97,8 +99,8 @@ bool policy_apply(struct policy *policy, struct arena *arena, const char *name,
                   const char *value, struct error *error) MUST_USE;
 bool policy_has_setting(const char *name);
 
-/* What is kept with a message: a JSON object with the group, the tracking URL
- * and the settings that differ from their initial values. */
+/* What is kept with a message: a JSON object with the group, the tracking URL,
+ * the return host and the settings that differ from their initial values. */
 char *policy_to_json(const struct policy *policy, struct arena *arena);
 /* Settings that are not known (a newer Baton wrote them) are passed over. */
 bool policy_from_json(struct policy *out_policy, struct arena *arena,

@@ -7,6 +7,7 @@
 
 #include "core/memory.h"
 #include "tracking/link.h"
+#include "tracking/return_path.h"
 #include "tracking/transfer.h"
 
 #define QUOTED_COLUMNS 75 /* and the "=" behind them: RFC 2045, 6.7 */
@@ -133,6 +134,19 @@ static struct text unsubscribe_token(struct template_filler *filler)
     return filler->unsubscribe;
 }
 
+/* Its recipient is the delivery's: unlike the URL it tells nothing else. */
+static struct text mail_unsubscribe_local(struct template_filler *filler)
+{
+    struct return_path path = {
+        .kind = RETURN_UNSUBSCRIBE,
+        .account_id = filler->source->account_id,
+        .delivery_id = filler->recipient->delivery_id,
+    };
+    char *local = arena_alloc(filler->arena, RETURN_PATH_LOCAL_CHARACTERS + 1);
+    return_path_write(filler->source->keys, &path, local);
+    return text_of(local);
+}
+
 static struct text personal_token(struct template_filler *filler, size_t link)
 {
     const struct template_source *source = filler->source;
@@ -169,6 +183,8 @@ static struct text token_of(struct template_filler *filler,
         return open_token(filler);
     case PLACE_UNSUBSCRIBE:
         return unsubscribe_token(filler);
+    case PLACE_MAIL_UNSUBSCRIBE:
+        return mail_unsubscribe_local(filler);
     default:
         return piece->text;
     }

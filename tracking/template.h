@@ -24,6 +24,7 @@ enum template_place {
     PLACE_PERSONAL_CLICK, /* a link's token with the target of this recipient */
     PLACE_OPEN,
     PLACE_UNSUBSCRIBE,
+    PLACE_MAIL_UNSUBSCRIBE, /* the local part of an address */
     PLACE_BASE64, /* a template of its own, encoded */
 };
 

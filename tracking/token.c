@@ -18,6 +18,9 @@ struct token_key {
     struct mac_key mac;
 };
 
+/* A key that is not there takes as long as one that does not fit. */
+static const struct mac_key nobodys = { 0 };
+
 struct token_keys {
     struct token_key *keys; /* sorted */
     size_t count;
@@ -95,6 +98,20 @@ void token_keys_use(struct token_keys *keys, int key_id)
 bool token_keys_can_sign(const struct token_keys *keys)
 {
     return keys->signing != NULL;
+}
+
+int token_keys_signing_id(const struct token_keys *keys)
+{
+    check(keys->signing != NULL);
+    return keys->signing_id;
+}
+
+bool token_keys_tag(const struct token_keys *keys, int key_id,
+                    struct text bytes, uint8_t out_tag[MAC_TAG_BYTES])
+{
+    const struct mac_key *key = find_key(keys, key_id);
+    mac_tag(key != NULL ? key : &nobodys, bytes, out_tag);
+    return key != NULL;
 }
 
 /* -- base64url (RFC 4648, 5), without padding -- */
@@ -327,14 +344,12 @@ static bool read_bytes(const struct token_keys *keys, enum token_kind kind,
                        struct text whole, struct token *out_token,
                        struct buffer *out_payload)
 {
-    static const struct mac_key nobodys = { 0 };
     struct signed_bytes bytes = { .kind = (uint8_t)kind };
     struct token token;
     memcpy(bytes.fields, whole.data, FIELD_BYTES);
     const struct mac_key *key =
         find_key(keys, (int)read_number(bytes.fields + 1, 2));
     size_t before = out_payload->length;
-    /* A key that is not there takes as long as one that does not fit. */
     bool is_ours =
         open_token(key != NULL ? key : &nobodys, &bytes,
                    text_slice(whole, FIELD_BYTES, whole.length), out_payload);

@@ -56,6 +56,14 @@ void token_keys_add(struct token_keys *keys, int key_id,
 void token_keys_use(struct token_keys *keys, int key_id);
 bool token_keys_can_sign(const struct token_keys *keys);
 
+/* For what else these keys sign (return_path.h): the id of the key that signs,
+ * and the tag that the key of an id gives bytes. They begin with a byte that is
+ * no enum token_kind. False: there is no such key; the tag is then nobody's and
+ * took as long. */
+int token_keys_signing_id(const struct token_keys *keys);
+bool token_keys_tag(const struct token_keys *keys, int key_id,
+                    struct text bytes, uint8_t out_tag[MAC_TAG_BYTES]) MUST_USE;
+
 /* A target, prepared once per message: its characters, which lie in the buffer
  * they were appended to (and move when that grows), and its digest. */
 struct token_target {

@@ -114,14 +114,27 @@ struct unsubscribe_frame unsubscribe_text_footer(const struct policy *policy,
 
 /* --- header fields --- */
 
-/* RFC 8058, 3.1: one https URI. Not folded: nothing within a URI can be. */
-struct unsubscribe_frame unsubscribe_fields(void)
+#define FIELDS_END \
+    ">\r\n"        \
+    "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+
+/* RFC 8058, 3.1: one https URI; a mailto URI may stand beside it. Folded
+ * between the two only: nothing within a URI can be. */
+struct unsubscribe_frame unsubscribe_fields(const struct policy *policy)
 {
     return (struct unsubscribe_frame){
         TEXT_LITERAL("List-Unsubscribe: <"),
-        TEXT_LITERAL(">\r\n"
-                     "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"),
+        policy->return_host[0] != '\0' ? TEXT_LITERAL(">,\r\n <mailto:")
+                                       : TEXT_LITERAL(FIELDS_END),
     };
+}
+
+struct text unsubscribe_mail_end(const struct policy *policy,
+                                 struct buffer *out)
+{
+    buffer_printf(out, "@%s?subject=unsubscribe%s", policy->return_host,
+                  FIELDS_END);
+    return buffer_text(out);
 }
 
 bool unsubscribe_is_link_field(struct text name)

@@ -29,8 +29,13 @@ struct unsubscribe_frame unsubscribe_html_footer(const struct policy *policy,
                                                  struct buffer *out);
 struct unsubscribe_frame unsubscribe_text_footer(const struct policy *policy,
                                                  struct buffer *out);
-/* "List-Unsubscribe: <" and ">\r\n" with List-Unsubscribe-Post behind it. */
-struct unsubscribe_frame unsubscribe_fields(void);
+/* "List-Unsubscribe: <" and what is behind the https URI: the end of the field
+ * with List-Unsubscribe-Post; or, when the policy has a return host (U8),
+ * ", <mailto:", which the local part and unsubscribe_mail_end follow. */
+struct unsubscribe_frame unsubscribe_fields(const struct policy *policy);
+/* The host and that end, appended. */
+struct text unsubscribe_mail_end(const struct policy *policy,
+                                 struct buffer *out);
 
 /* List-Unsubscribe itself; and that or List-Unsubscribe-Post. */
 bool unsubscribe_is_link_field(struct text name);

@@ -11,13 +11,14 @@
 --   $7 event_id bigint[]   of the event accepted
 --   $8 bytes bigint[]
 --   $9 counts boolean[]
+--   $10 counts_inbound boolean[]   its message counted as inbound
 WITH given AS MATERIALIZED (
     SELECT *
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[],
                 $5::bigint[], $6::timestamptz[], $7::bigint[], $8::bigint[],
-                $9::boolean[])
+                $9::boolean[], $10::boolean[])
         AS given (account_id, delivery_id, message_id, withdrawn_at, group_id,
-                  accepted_at, event_id, bytes, counts)
+                  accepted_at, event_id, bytes, counts, counts_inbound)
 ), marked AS (
     INSERT INTO baton.delivery (
         account_id, delivery_id, message_id, recipient, domain, notify, state,
@@ -30,11 +31,14 @@ WITH given AS MATERIALIZED (
     WHERE delivery.state = 'queued'
     RETURNING account_id, delivery_id, recipient
 )
-INSERT INTO baton.counter (account_id, group_id, hour, shard, outbound, bytes)
+INSERT INTO baton.counter (account_id, group_id, hour, shard, outbound, bytes,
+                           inbound)
 SELECT account_id, group_id, date_trunc('hour', accepted_at, 'UTC'),
-       baton.counter_shard(event_id, 0), -count(*), -sum(bytes)
+       baton.counter_shard(event_id, 0), -count(*) FILTER (WHERE counts),
+       -coalesce(sum(bytes) FILTER (WHERE counts), 0),
+       -count(*) FILTER (WHERE counts_inbound)
 FROM given
-WHERE counts
+WHERE (counts OR counts_inbound)
   AND (account_id, delivery_id) IN (SELECT account_id, delivery_id
                                     FROM marked
                                     WHERE recipient <> '')
@@ -42,4 +46,5 @@ GROUP BY 1, 2, 3, 4
 ORDER BY 1, 2, 3, 4
 ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
 SET outbound = counter.outbound + EXCLUDED.outbound,
-    bytes = counter.bytes + EXCLUDED.bytes;
+    bytes = counter.bytes + EXCLUDED.bytes,
+    inbound = counter.inbound + EXCLUDED.inbound;

@@ -1,8 +1,5 @@
 -- Everything of the directory in one snapshot: accounts, then what belongs to
--- them, then routes and suspensions. Recipients are counted where there is a
--- limit to them.
--- Parameters:
---   $1 day_began timestamptz
+-- them, then routes and suspensions.
 -- Columns: kind, account_id, a, b, c, d (what they mean by kind: directory.c)
 SELECT kind, account_id, a, b, c, d
 FROM (
@@ -12,15 +9,6 @@ FROM (
     UNION ALL
     SELECT 2, 'setting', account_id, key, coalesce(value, ''), '', ''
     FROM baton.account, jsonb_each_text(settings)
-    UNION ALL
-    SELECT 2, 'usage', account.account_id, count(*)::text, '', '', ''
-    FROM baton.account
-    JOIN baton.delivery
-        ON delivery.account_id = account.account_id
-       AND delivery.delivery_id >= baton.id_lowest_at($1::timestamptz)
-       AND delivery.state <> 'withdrawn'
-    WHERE account.settings ->> 'recipients_per_day' <> 'unlimited'
-    GROUP BY account.account_id
     UNION ALL
     SELECT 3, 'credential', account_id, user_name, kind, secret,
            coalesce(group_name, '')
@@ -57,10 +45,8 @@ FROM (
     SELECT 10, 'tracking_host', account_id, host, scheme, '', created_at::text
     FROM baton.tracking_host
     UNION ALL
-    SELECT 11, 'suppressed', account_id, '', '', '', ''
-    FROM baton.account
-    WHERE EXISTS (SELECT FROM baton.suppression
-                  WHERE suppression.account_id = account.account_id)
+    SELECT 10, 'inbound_route', account_id, address, target, '', ''
+    FROM baton.inbound_route
     UNION ALL
     SELECT 11, 'untracked', account_id, '', '', '', ''
     FROM baton.account
@@ -75,5 +61,9 @@ FROM (
     UNION ALL
     SELECT 13, 'server_setting', 0, name, value, '', ''
     FROM baton.server_setting
+    UNION ALL
+    SELECT 14, 'credential_setting', account_id, user_name, key,
+           coalesce(value, ''), ''
+    FROM baton.credential, jsonb_each_text(settings)
 ) AS rows
 ORDER BY place, account_id, d;

@@ -44,7 +44,8 @@ WITH given AS MATERIALIZED (
 )
 INSERT INTO baton.counter (
     account_id, group_id, hour, shard, outbound, bytes, refused, sent,
-    deferred, failed_permanent, failed_expired, failed_suppressed, cancelled)
+    deferred, failed_permanent, failed_expired, failed_suppressed, cancelled,
+    inbound)
 SELECT account_id, group_id, hour, shard,
        coalesce(sum(quantity) FILTER (WHERE kind = 'accepted'), 0),
        coalesce(sum(bytes) FILTER (WHERE kind = 'accepted'), 0),
@@ -54,7 +55,8 @@ SELECT account_id, group_id, hour, shard,
        coalesce(sum(quantity) FILTER (WHERE kind = 'bounced'), 0),
        coalesce(sum(quantity) FILTER (WHERE kind = 'expired'), 0),
        coalesce(sum(quantity) FILTER (WHERE kind = 'suppressed'), 0),
-       coalesce(sum(quantity) FILTER (WHERE kind = 'cancelled'), 0)
+       coalesce(sum(quantity) FILTER (WHERE kind = 'cancelled'), 0),
+       coalesce(sum(quantity) FILTER (WHERE kind = 'inbound'), 0)
 FROM counted
 GROUP BY account_id, group_id, hour, shard
 ORDER BY account_id, group_id, hour, shard
@@ -67,4 +69,5 @@ SET outbound = counter.outbound + EXCLUDED.outbound,
     failed_permanent = counter.failed_permanent + EXCLUDED.failed_permanent,
     failed_expired = counter.failed_expired + EXCLUDED.failed_expired,
     failed_suppressed = counter.failed_suppressed + EXCLUDED.failed_suppressed,
-    cancelled = counter.cancelled + EXCLUDED.cancelled;
+    cancelled = counter.cancelled + EXCLUDED.cancelled,
+    inbound = counter.inbound + EXCLUDED.inbound;

@@ -1,5 +1,6 @@
 -- Make days of history ahead of time, drop those past their retention, and
--- forget idempotency keys that expired.
+-- forget idempotency keys that expired, changes of suppressions that every worker
+-- has heard of (suppression_changes), and old signs of inactivity.
 -- Parameters, spans in milliseconds:
 --   $1 now timestamptz
 --   $2 body bigint
@@ -15,6 +16,12 @@ WITH expired AS (
                                 ORDER BY expires_at
                                 LIMIT 100000
                                 FOR UPDATE SKIP LOCKED)
+), heard AS (
+    DELETE FROM baton.suppression_change
+    WHERE changed_at < now() - interval '1 day'
+), outdated AS (
+    DELETE FROM baton.inactivity
+    WHERE occurred_at < $1::timestamptz - interval '180 days'
 )
 SELECT baton.maintain($1::timestamptz,
                       $2::bigint * interval '1 millisecond',

@@ -15,8 +15,7 @@
 -- $7 how text
 -- $8 client_address text
 -- $9 user_agent text
--- Columns: was_changed boolean, dropped_count bigint, told_count bigint,
--- directory_count bigint
+-- Columns: was_changed boolean, dropped_count bigint, told_count bigint
 WITH ended AS (
     INSERT INTO baton.suppression (account_id, address, group_id, reason,
                                    evidence, delivery_id, created_at)
@@ -113,11 +112,4 @@ SELECT EXISTS (SELECT FROM ended) AS was_changed,
        (SELECT count(pg_notify('baton_queue', format('cancel delivery %s %s',
                                                      delivery_id, message_id)))
         FROM gone
-        WHERE worker_id IS NOT NULL) AS told_count,
-       -- Workers know of each account whether it has any.
-       (SELECT count(pg_notify('baton_directory', ''))
-        FROM ended
-        WHERE NOT EXISTS (SELECT
-                          FROM baton.suppression
-                          WHERE suppression.account_id = $1::bigint))
-           AS directory_count;
+        WHERE worker_id IS NOT NULL) AS told_count;

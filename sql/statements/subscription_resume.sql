@@ -9,7 +9,7 @@
 -- $7 how text
 -- $8 client_address text
 -- $9 user_agent text
--- Columns: was_changed boolean, directory_count bigint
+-- Columns: was_changed boolean
 WITH resumed AS (
     DELETE FROM baton.suppression
     WHERE account_id = $1::bigint
@@ -37,13 +37,4 @@ WITH resumed AS (
     ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
     SET resubscribes = counter.resubscribes + EXCLUDED.resubscribes
 )
-SELECT EXISTS (SELECT FROM resumed) AS was_changed,
-       (SELECT count(pg_notify('baton_directory', ''))
-        FROM resumed
-        WHERE NOT EXISTS (SELECT
-                          FROM baton.suppression
-                          WHERE suppression.account_id = $1::bigint
-                            AND (suppression.address, suppression.group_id)
-                                IS DISTINCT FROM
-                                (resumed.address, resumed.group_id)))
-           AS directory_count;
+SELECT EXISTS (SELECT FROM resumed) AS was_changed;

@@ -44,7 +44,8 @@ FUNCTIONS = ("sprintf vsprintf strcpy strcat strncpy strncat strtok atoi atol "
 MEMORY = "malloc calloc realloc free assert strdup strndup".split()
 FILE_NAMES = ("util", "utils", "common", "misc", "helpers", "shared", "stuff")
 MARKS = ("TO" + "DO", "FIX" + "ME", "X" * 3)
-PATHS = re.compile(r"(?<![\w.])/(?:wo" r"rk|fa" r"rm|ho" r"me/\w+|ro" r"ot)/")
+# The slash stands first, which is much faster to search for.
+PATHS = re.compile(r"/(?<![\w.]/)(?:wo" r"rk|fa" r"rm|ho" r"me/\w+|ro" r"ot)/")
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 # Comments, strings and character constants: what is no code.
@@ -175,7 +176,7 @@ class Check:
         for match in PATHS.finditer(text):
             self.say(path, line_of(text, match.start()),
                      f"a path of one machine: {match.group()}…")
-        for mark in MARKS:
+        for mark in (mark for mark in MARKS if mark in text):
             for match in re.finditer(r"\b%s\b" % mark, text):
                 self.say(path, line_of(text, match.start()),
                          f"{mark}: finish it or take it out")

@@ -103,6 +103,18 @@ class Nameserver:
     def questions(self):
         return self.resolver.questions
 
+    def publish(self, name, kind, value):
+        """One more record of a name."""
+        if kind == "TXT":
+            value = " ".join(f'"{value[at:at + 255]}"'
+                             for at in range(0, len(value), 255))
+        record = f"{kind} {value}"
+        dnslib.RR.fromZone(f"{name}. 60 IN {self.resolver.absolute(record)}")
+        self.resolver.records.setdefault(name.lower(), []).append(record)
+
+    def remove(self, name):
+        del self.resolver.records[name.lower()]
+
     def close(self):
         for server in self.servers:
             server.stop()

@@ -124,7 +124,7 @@ static int put_answers(const struct name_server *server, struct buffer *answer,
             put_record(answer, row);
             (*count)++;
         }
-        if (is_alias && type != DNS_TYPE_CNAME) {
+        if (is_alias && row->data != NULL && type != DNS_TYPE_CNAME) {
             return put_answers(server, answer, row->data, type, count);
         }
     }
@@ -156,7 +156,9 @@ static void answer_query(void *owner)
     put_16(&answer, 0);
     put_16(&answer, 0);
     buffer_append(&answer, query + 12, end + 4 - 12);
-    buffer_append(&answer, records.data, records.length);
+    if (records.length > 0) {
+        buffer_append(&answer, records.data, records.length);
+    }
     server->query_count++;
     if (rcode >= 0) {
         (void)sendto(server->socket, answer.data, answer.length, 0,

@@ -133,11 +133,84 @@ static void a_child_has_the_same_clock(void **state)
     close(ends[1]);
 }
 
+#define DAY (24 * 3600 * CLOCK_SECOND)
+
+static void assert_period(int64_t at, enum clock_period period,
+                          const char *start, const char *end)
+{
+    char text[CLOCK_TEXT_SIZE];
+    clock_iso8601(clock_period_start(at, period), text);
+    text[sizeof("2026-11-21T15:04") - 1] = '\0';
+    assert_string_equal(text, start);
+    clock_iso8601(clock_period_end(at, period), text);
+    assert_string_equal(text + sizeof("2026-11-21T15:04") - 1, ":00.000000Z");
+    text[sizeof("2026-11-21T15:04") - 1] = '\0';
+    assert_string_equal(text, end);
+}
+
+static void periods_are_those_of_the_calendar(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t seconds;
+        enum clock_period period;
+        const char *start;
+        const char *end;
+    } rows[] = {
+        { 1795273499, PERIOD_MINUTE, "2026-11-21T15:04", "2026-11-21T15:05" },
+        { 1795273499, PERIOD_HOUR, "2026-11-21T15:00", "2026-11-21T16:00" },
+        { 1795273499, PERIOD_DAY, "2026-11-21T00:00", "2026-11-22T00:00" },
+        { 1795273499, PERIOD_MONTH, "2026-11-01T00:00", "2026-12-01T00:00" },
+        /* The last second of a year, and the first of the next. */
+        { 1798761599, PERIOD_MINUTE, "2026-12-31T23:59", "2027-01-01T00:00" },
+        { 1798761599, PERIOD_MONTH, "2026-12-01T00:00", "2027-01-01T00:00" },
+        { 1798761600, PERIOD_MONTH, "2027-01-01T00:00", "2027-02-01T00:00" },
+        /* February, in years with and without a 29th. */
+        { 1709164800, PERIOD_MONTH, "2024-02-01T00:00", "2024-03-01T00:00" },
+        { 1709164800, PERIOD_DAY, "2024-02-29T00:00", "2024-03-01T00:00" },
+        { 1803859199, PERIOD_MONTH, "2027-02-01T00:00", "2027-03-01T00:00" },
+        { 4107542399, PERIOD_MONTH, "2100-02-01T00:00", "2100-03-01T00:00" },
+        { 951782400, PERIOD_DAY, "2000-02-29T00:00", "2000-03-01T00:00" },
+        { -1, PERIOD_MONTH, "1969-12-01T00:00", "1970-01-01T00:00" },
+        { -1, PERIOD_MINUTE, "1969-12-31T23:59", "1970-01-01T00:00" },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_period(rows[i].seconds * CLOCK_SECOND + CLOCK_SECOND - 1,
+                      rows[i].period, rows[i].start, rows[i].end);
+        assert_period(rows[i].seconds * CLOCK_SECOND, rows[i].period,
+                      rows[i].start, rows[i].end);
+    }
+}
+
+/* One after the other, without a gap; of months, over 400 years. */
+static void periods_follow_each_other(void **state)
+{
+    (void)state;
+    for (int period = 0; period < PERIOD_COUNT; period++) {
+        int64_t at = 0;
+        for (int i = 0; i < 5000; i++) {
+            int64_t end = clock_period_end(at, (enum clock_period)period);
+            assert_int_equal(clock_period_start(at, (enum clock_period)period),
+                             at);
+            assert_int_equal(
+                clock_period_start(end - 1, (enum clock_period)period), at);
+            assert_int_equal(
+                clock_period_end(end - 1, (enum clock_period)period), end);
+            assert_true(period != PERIOD_MONTH ||
+                        (end - at >= 28 * DAY && end - at <= 31 * DAY));
+            at = end;
+        }
+    }
+    assert_string_equal(clock_period_text(PERIOD_MONTH), "month");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(instants_are_written),
         cmocka_unit_test(dates_agree_with_the_system),
+        cmocka_unit_test(periods_are_those_of_the_calendar),
+        cmocka_unit_test(periods_follow_each_other),
         cmocka_unit_test(the_clock_is_the_systems),
         cmocka_unit_test(the_rate_counts_from_now_on),
         cmocka_unit_test(a_child_has_the_same_clock),

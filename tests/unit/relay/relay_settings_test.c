@@ -44,12 +44,13 @@ static void listeners_are_understood(void **state)
               "submission = 0.0.0.0:587 tls=required auth=required\n"
               "smtps = [::1]:465 tls=implicit\n"
               "behind = 127.0.0.1:26 proxy=on auth_in_clear=on tls=none\n"
-              "http = 127.0.0.1:8080\n",
+              "http = 127.0.0.1:8080\n"
+              "inbound = 0.0.0.0:25 tls=optional\n",
               &error)) {
         fail_msg("%s", error.text);
     }
     assert_true(relay_settings_listeners(listeners, &count, &error));
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 6);
     assert_string_equal(listeners[0].policy.name, "plain");
     assert_int_equal(listeners[0].policy.tls, SMTP_TLS_OPTIONAL);
     assert_false(listeners[0].policy.auth_required);
@@ -61,6 +62,37 @@ static void listeners_are_understood(void **state)
     assert_true(listeners[3].policy.auth_in_clear);
     assert_int_equal(listeners[3].policy.tls, SMTP_TLS_NONE);
     assert_true(listeners[4].is_http);
+    assert_true(listeners[5].is_inbound);
+    assert_true(listeners[5].policy.no_auth);
+    assert_false(listeners[0].policy.no_auth);
+    config_free(&config);
+}
+
+static void nobody_logs_in_at_inbound(void **state)
+{
+    struct config *config;
+    struct error error;
+    struct relay_listener listeners[RELAY_LISTENERS_MAX];
+    size_t count = 0;
+    (void)state;
+    assert_true(load(&config, "[listen]\ninbound = 0.0.0.0:25 auth=required\n",
+                     &error));
+    assert_false(relay_settings_listeners(listeners, &count, &error));
+    assert_non_null(strstr(error.text, "there is no auth"));
+    config_free(&config);
+}
+
+static void the_return_host_is_normalised(void **state)
+{
+    struct config *config;
+    struct error error;
+    (void)state;
+    assert_true(load(&config, "", &error));
+    assert_string_equal(relay_settings_return_host(), "");
+    config_free(&config);
+    assert_true(load(
+        &config, "[server]\nreturn_path_host = Bounce.EXAMPLE.com.\n", &error));
+    assert_string_equal(relay_settings_return_host(), "bounce.example.com");
     config_free(&config);
 }
 
@@ -73,6 +105,9 @@ static void bad_values_are_refused_with_a_reason(void **state)
         { "[listen]\nplain = 127.0.0.1\n", "ADDRESS:PORT" },
         { "[listen]\nplain = 127.0.0.1:25 tls=maybe\n", "implicit" },
         { "[listen]\nplain = 127.0.0.1:25 colour=red\n", "unknown option" },
+        { "[server]\nreturn_path_host = a b\n", "host name" },
+        { "[server]\nreturn_path_host = [192.0.2.1]\n", "host name" },
+        { "[server]\npostmaster = nobody\n", "an address" },
         { "[delivery]\nretry = soon\n", "span of time" },
         { "[delivery]\nretry = 0 min\n", "span of time" },
         { "[delivery]\nretry = 5\n", "span of time" },
@@ -131,6 +166,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listeners_are_understood),
+        cmocka_unit_test(nobody_logs_in_at_inbound),
+        cmocka_unit_test(the_return_host_is_normalised),
         cmocka_unit_test(bad_values_are_refused_with_a_reason),
         cmocka_unit_test(http_takes_no_options),
         { "S13: retry schedule", retries_follow_the_schedule, NULL, NULL,

@@ -15,6 +15,7 @@
 
 #include "core/memory.h"
 #include "relay/relay_settings.h"
+#include "tracking/return_path.h"
 
 #define MESSAGE "From: a@example.org\r\nSubject: s\r\n\r\nBody\r\n"
 
@@ -75,7 +76,15 @@ static void on_connection_closed(void *owner)
     (void)owner;
 }
 
+static bool is_wanted(void *owner, struct delivery *delivery)
+{
+    (void)owner;
+    (void)delivery;
+    return true;
+}
+
 static const struct site_handler handler = {
+    .is_wanted = is_wanted,
     .on_attempt = on_attempt,
     .may_send = may_send,
     .may_finish = may_send,
@@ -179,6 +188,46 @@ static void waiting_deliveries_can_be_taken_out(void **state)
     assert_null(site_take_waiting(world->site));
 }
 
+static struct token_keys *make_keys(void)
+{
+    static const uint8_t secret[MAC_SECRET_BYTES] = { 3 };
+    struct token_keys *keys = token_keys_create();
+    token_keys_add(keys, 1, secret);
+    return keys;
+}
+
+/* B5: each recipient has an envelope sender of his own; the null sender stays
+ * null, and without a host or a key the sender's own address stays. */
+static void senders_are_return_paths(void **state)
+{
+    struct world *world = *state;
+    struct token_keys *keys = make_keys();
+    struct delivery *delivery = make_delivery(world, 'C', 0);
+    struct held_message *message = delivery->message;
+    struct return_path path;
+    message->borrowed_keys = keys;
+    message->sender = "a@example.org";
+    assert_false(held_message_has_return_paths(message));
+    message->policy->return_host = "bounce.example";
+    assert_false(held_message_has_return_paths(message));
+    assert_string_equal(held_message_sender(message, delivery, message->arena),
+                        "a@example.org");
+    token_keys_use(keys, 1);
+    const char *sender = held_message_sender(message, delivery, message->arena);
+    struct text local = { sender, RETURN_PATH_LOCAL_CHARACTERS };
+    assert_true(held_message_has_return_paths(message));
+    assert_string_equal(sender + local.length, "@bounce.example");
+    assert_true(return_path_read(keys, local, &path));
+    assert_int_equal(path.kind, RETURN_BOUNCE);
+    assert_int_equal(path.account_id, message->account_id);
+    assert_int_equal(path.delivery_id, delivery->delivery_id);
+    message->sender = "";
+    assert_false(held_message_has_return_paths(message));
+    assert_string_equal(held_message_sender(message, delivery, message->arena),
+                        "");
+    token_keys_free(&keys);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +238,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(waiting_deliveries_can_be_taken_out,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(senders_are_return_paths, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,7 +247,7 @@ static void steps_time_out(void **state)
 {
     static struct rig rig;
     (void)state;
-    clock_set_rate(2000);
+    clock_set_rate(500);
     for (size_t i = 0; i < ARRAY_LENGTH(timeout_rows); i++) {
         const char *dialogues[] = { timeout_rows[i].dialogue, NULL };
         rig_open(&rig);

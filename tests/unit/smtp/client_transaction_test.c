@@ -488,7 +488,7 @@ static void replies_time_out(void **state)
 {
     static struct rig rig;
     (void)state;
-    clock_set_rate(2000);
+    clock_set_rate(500);
     for (size_t i = 0; i < ARRAY_LENGTH(timeout_rows); i++) {
         const char *dialogues[] = { timeout_rows[i].dialogue, NULL };
         rig_open(&rig);
@@ -512,7 +512,7 @@ static void blocks_time_out(void **state)
     size_t size = (size_t)64 * 1024 * 1024;
     char *large = make_large(size);
     (void)state;
-    clock_set_rate(1000);
+    clock_set_rate(200);
     rig_open(&rig);
     rig_add_hop(&rig, dialogues);
     struct rig_message *message = rig_add_message(&rig, "r@x", "");

@@ -69,6 +69,7 @@ struct harness {
     bool is_smtputf8;
     size_t longest_line;
     char protocol[32];
+    bool refuses_asked; /* the recipient that is answered later */
     bool is_drained;
     struct budget_share kept; /* where take_share moves the message's memory */
     bool take_share;
@@ -156,13 +157,30 @@ static inline void harness_on_mail(void *client,
     }
 }
 
+static inline void harness_answer_recipient(void *owner)
+{
+    struct harness *harness = owner;
+    struct smtp_reply reply = { 0 };
+    if (harness->refuses_asked) {
+        smtp_reply_set(&reply, 550, "5.7.1", "Suppressed");
+    }
+    if (harness->session != NULL) {
+        smtp_server_answer_recipient(harness->session, &reply);
+    }
+}
+
 static inline void harness_on_recipient(
     void *client, const struct smtp_transaction *transaction,
     const struct smtp_recipient *recipient, struct smtp_reply *out_reply)
 {
-    (void)client;
+    struct harness_client *kept = client;
     (void)transaction;
-    if (strcmp(recipient->domain, "refused.example") == 0) {
+    if (strcmp(recipient->domain, "asked.example") == 0) {
+        kept->harness->session = kept->session;
+        kept->harness->refuses_asked = recipient->local[0] == 'x';
+        out_reply->code = SMTP_REPLY_LATER;
+        loop_post(kept->harness->loop, harness_answer_recipient, kept->harness);
+    } else if (strcmp(recipient->domain, "refused.example") == 0) {
         smtp_reply_set(out_reply, 550, "5.1.1", "No such user");
     } else if (strcmp(recipient->domain, "later.example") == 0) {
         smtp_reply_set(out_reply, 451, "", "Try later");

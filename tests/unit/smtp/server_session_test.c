@@ -141,6 +141,24 @@ static void pipelined_commands_are_answered_in_order(void **state)
     assert_string_equal(harness->protocol, "ESMTP");
 }
 
+/* A recipient's answer may take time; the order stays. */
+static void recipients_are_answered_later(void **state)
+{
+    struct harness *harness = *state;
+    harness_say_hello(harness);
+    harness_exchange(harness,
+                     MAIL "RCPT TO:<b@asked.example>\r\n" RCPT
+                          "RCPT TO:<x@asked.example>\r\n"
+                          "RCPT TO:<c@refused.example>\r\n"
+                          "RCPT TO:<c@asked.example>\r\nDATA\r\n"
+                          "x\r\n.\r\n" MAIL
+                          "RCPT TO:<x@asked.example>\r\nDATA\r\nQUIT\r\n",
+                     "250 2.1.0|250 2.1.5|250 2.1.5|550 5.7.1|550 5.1.1|"
+                     "250 2.1.5|354 |250 2.0.0|250 2.1.0|550 5.7.1|554 5.5.1|"
+                     "221 2.0.0|!");
+    assert_int_equal(harness->recipient_count, 3);
+}
+
 static void one_byte_at_a_time(void **state)
 {
     struct harness *harness = *state;
@@ -513,6 +531,8 @@ int main(void)
                     limits_are_enforced_as_announced),
         SERVER_TEST("E1 S17: pipelined commands",
                     pipelined_commands_are_answered_in_order),
+        SERVER_TEST("recipients are answered later",
+                    recipients_are_answered_later),
         SERVER_TEST("S5: one byte at a time", one_byte_at_a_time),
         SERVER_TEST("early talk is pipelined input",
                     early_talk_is_pipelined_input),

@@ -135,6 +135,7 @@ static inline void bark(void *owner)
 {
     (void)owner;
     fprintf(stderr, "watchdog: the loop waits for what does not come\n");
+    fflush(NULL); /* the name of the test */
     abort();
 }
 
@@ -180,8 +181,25 @@ static inline bool has_nothing_pending(void *owner)
     return database_pending_count(f->database) == 0;
 }
 
+/* A session notices that its client has gone only when it has done what it was
+ * given. The locks that those of the test before hold until then, for example
+ * of the statements they prepare, make a deadlock with DROP SCHEMA. */
+static inline void end_other_sessions(struct fixture *f)
+{
+    for (int i = 0; i < 10; i++) {
+        if (sql_number(f, "SELECT count(pg_terminate_backend(pid, 60000)) FROM "
+                          "pg_stat_activity WHERE pid <> pg_backend_pid() AND "
+                          "datname = current_database() AND backend_type = "
+                          "'client backend'") == 0) {
+            return;
+        }
+    }
+    fail_msg("sessions of another test do not end");
+}
+
 static inline void make_schema(struct fixture *f)
 {
+    end_other_sessions(f);
     sql_do(f, "DROP SCHEMA IF EXISTS baton CASCADE");
     sql_do(f, "DROP SCHEMA IF EXISTS report CASCADE");
     sql_do(f, "DROP SCHEMA IF EXISTS baton_schema CASCADE");

@@ -95,11 +95,19 @@ static void an_empty_message_can_be_read_back(void **state)
 
 static int64_t longest_turn;
 
+/* Of the processor: what others take of it on a busy machine is not ours. */
+static int64_t own_microseconds(void)
+{
+    struct timespec spent;
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent), 0);
+    return spent.tv_sec * CLOCK_SECOND + spent.tv_nsec / 1000;
+}
+
 /* How long other work would have waited. */
 static void measure_turn(void *owner)
 {
     static int64_t last;
-    int64_t now = clock_monotonic();
+    int64_t now = own_microseconds();
     struct timer *timer = owner;
     if (last != 0 && now - last > longest_turn) {
         longest_turn = now - last;
@@ -203,14 +211,23 @@ static bool has_flight(void *owner)
     return sample->stored.row.is_in_flight;
 }
 
+/* The lock holds the answer back until the row is withdrawn. */
+static void withdraw_in_flight(struct fixture *f, struct sample_message *sample)
+{
+    sql_do(f, "BEGIN; LOCK TABLE baton.message");
+    store_message(f, sample);
+    run_until(f, has_flight, sample);
+    assert_int_equal(sample->stored.result, -1);
+    batch_withdraw(&sample->stored.row);
+    sql_do(f, "COMMIT");
+}
+
 static void withdrawn_after_it_was_sent(void **state)
 {
     struct fixture *f = *state;
     struct sample_message sample;
     make_message(&sample, 5, 0, TEXT_LITERAL("x"));
-    store_message(f, &sample);
-    run_until(f, has_flight, &sample);
-    batch_withdraw(&sample.stored.row);
+    withdraw_in_flight(f, &sample);
     run_until(f, has_outcome, &sample.stored);
     assert_int_equal(sample.stored.result, DATABASE_WITHDRAWN);
     assert_int_equal(sample.stored.call_count, 1);
@@ -228,10 +245,9 @@ static void a_withdrawal_also_stops_what_comes_later(void **state)
     struct sample_message sample;
     struct sample_message again;
     make_message(&sample, 5, 0, TEXT_LITERAL("x"));
-    store_message(f, &sample);
-    run_until(f, has_flight, &sample);
-    batch_withdraw(&sample.stored.row);
+    withdraw_in_flight(f, &sample);
     run_until(f, has_outcome, &sample.stored);
+    assert_int_equal(sample.stored.result, DATABASE_WITHDRAWN);
     again = sample;
     again.stored = (struct outcome){ .result = -1 };
     again.message.deliveries = &again.delivery;
@@ -368,12 +384,7 @@ static void what_is_withdrawn_counts_no_more(void **state)
         make_message(&sample, 5, 0, TEXT_LITERAL("12345"));
         sample.message.group_id = 3;
         sample.message.idempotency_key = "key";
-        sql_do(f, "BEGIN");
-        sql_do(f, "LOCK TABLE baton.message");
-        store_message(f, &sample);
-        run_until(f, has_flight, &sample);
-        batch_withdraw(&sample.stored.row);
-        sql_do(f, "COMMIT");
+        withdraw_in_flight(f, &sample);
         run_until(f, has_outcome, &sample.stored);
         assert_int_equal(sample.stored.result, DATABASE_WITHDRAWN);
         assert_int_equal(counter(f, "outbound"), 0);

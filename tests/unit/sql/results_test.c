@@ -202,6 +202,120 @@ static void what_became_of_a_delivery_is_counted_once(void **state)
                      1);
 }
 
+/* -- suppressions -- */
+
+#define DAY (INT64_C(24) * 3600 * CLOCK_SECOND)
+
+/* A failure whose reply says something of the address. */
+static void fail_and_wait(struct fixture *f, struct sample_message *sample,
+                          int64_t finished_at, const char *recipient,
+                          bool counts_inactive)
+{
+    store_and_wait(f, sample);
+    make_result(sample, RESULT_FINISHED);
+    sample->result.finished_at = finished_at;
+    sample->result.state = "failed";
+    sample->result.event_kind = "bounced";
+    sample->result.recipient = recipient;
+    sample->result.suppresses = !counts_inactive;
+    sample->result.counts_inactive = counts_inactive;
+    sample->result.inactive_count = 3;
+    sample->result.inactive_milliseconds = 7 * DAY / CLOCK_MILLISECOND;
+    sample->result.suppression_evidence = "550 5.1.1 Unknown";
+    finish_and_wait(f, sample);
+}
+
+static int64_t count_suppressions(struct fixture *f, const char *where)
+{
+    return sql_number(f, "SELECT count(*) FROM baton.suppression WHERE %s",
+                      where);
+}
+
+/* B1 */
+static void a_hard_bounce_suppresses_with_its_result(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    sql_do(f, "INSERT INTO baton.account (name) VALUES ('a'), ('b'), ('c')");
+    fail_and_wait(f, &sample, clock_now(), "Runner@Example.net", false);
+    assert_int_equal(count_suppressions(f, "account_id = 3 AND address = "
+                                           "'runner@example.net' AND group_id "
+                                           "IS NULL AND reason = 'hard_bounce' "
+                                           "AND evidence = '550 5.1.1 Unknown' "
+                                           "AND expires_at IS NULL"),
+                     1);
+    assert_int_equal(sql_number(f,
+                                "SELECT count(*) FROM baton.suppression WHERE "
+                                "delivery_id = %" PRId64,
+                                sample.delivery.delivery_id),
+                     1);
+    sql_do(f, "UPDATE baton.suppression SET evidence = 'kept'");
+    sample.resulted = (struct outcome){ .result = -1 };
+    finish_and_wait(f, &sample); /* the answer was lost */
+    fail_and_wait(f, &sample, clock_now(), "runner@example.net", false);
+    assert_int_equal(count_suppressions(f, "evidence = 'kept'"), 1);
+    assert_int_equal(count_suppressions(f, "true"), 1);
+    sql_do(f, "UPDATE baton.suppression SET expires_at = now()");
+    fail_and_wait(f, &sample, clock_now(), "runner@example.net", false);
+    assert_int_equal(count_suppressions(f, "evidence = '550 5.1.1 Unknown' AND "
+                                           "expires_at IS NULL"),
+                     1);
+}
+
+static void an_account_that_is_gone_suppresses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    fail_and_wait(f, &sample, clock_now(), "runner@example.net", false);
+    assert_int_equal(count_suppressions(f, "true"), 0);
+}
+
+/* B3: inactive suppresses when it is repeated. */
+static void repeated_inactivity_suppresses(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    int64_t now = clock_now();
+    sql_do(f, "INSERT INTO baton.account (name) VALUES ('a'), ('b'), ('c')");
+    fail_and_wait(f, &sample, now - 8 * DAY, "Runner@example.net", true);
+    sample.resulted = (struct outcome){ .result = -1 };
+    finish_and_wait(f, &sample); /* once more, as after a lost answer */
+    fail_and_wait(f, &sample, now - 4 * DAY, "runner@example.net", true);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.inactivity "
+                                   "WHERE address = 'runner@example.net'"),
+                     2);
+    fail_and_wait(f, &sample, now - 2 * DAY, "runner@example.net", true);
+    assert_int_equal(count_suppressions(f, "true"), 0); /* six days */
+    fail_and_wait(f, &sample, now, "runner@example.net", true);
+    assert_int_equal(count_suppressions(f,
+                                        "reason = 'hard_bounce' AND evidence "
+                                        "LIKE 'inactive 4 times since "
+                                        "20__-__-__; the last reply: 550 "
+                                        "5.1.1 Unknown'"),
+                     1);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.inactivity"), 0);
+}
+
+static void what_arrives_begins_the_count_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    int64_t now = clock_now();
+    sql_do(f, "INSERT INTO baton.account (name) VALUES ('a'), ('b'), ('c')");
+    fail_and_wait(f, &sample, now - 20 * DAY, "runner@example.net", true);
+    fail_and_wait(f, &sample, now - 15 * DAY, "runner@example.net", true);
+    store_and_wait(f, &sample);
+    make_result(&sample, RESULT_FINISHED);
+    sample.result.finished_at = now - 10 * DAY;
+    finish_and_wait(f, &sample);
+    fail_and_wait(f, &sample, now - 9 * DAY, "runner@example.net", true);
+    fail_and_wait(f, &sample, now - DAY, "runner@example.net", true);
+    assert_int_equal(count_suppressions(f, "true"), 0);
+    fail_and_wait(f, &sample, now, "runner@example.net", true);
+    assert_int_equal(
+        count_suppressions(f, "evidence LIKE 'inactive 3 times%%'"), 1);
+}
+
 static void an_event_stands_alone(void **state)
 {
     struct fixture *f = *state;
@@ -269,6 +383,10 @@ int main(void)
         ROW(a_result_stored_twice_is_stored_once),
         ROW(given_back_again_it_stays_with_who_claimed_it),
         ROW(what_became_of_a_delivery_is_counted_once),
+        ROW(a_hard_bounce_suppresses_with_its_result),
+        ROW(an_account_that_is_gone_suppresses_nothing),
+        ROW(repeated_inactivity_suppresses),
+        ROW(what_arrives_begins_the_count_anew),
         ROW(an_event_stands_alone),
         ROW(result_waits_do_not_grow_without_bound),
     };

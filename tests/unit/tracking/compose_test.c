@@ -25,6 +25,7 @@
 #include "tracking/line.h"
 #include "tracking/link.h"
 #include "tracking/mime.h"
+#include "tracking/return_path.h"
 #include "tracking/transfer.h"
 
 #define TRACE "Received: from a by b; now\r\n"
@@ -245,6 +246,22 @@ static const struct kind_row {
     { LEAVE, TOKEN_UNSUBSCRIBE, "U" },
 };
 
+/* "u+…" as "M(delivery)". */
+static bool simplify_local(struct text text, struct buffer *out)
+{
+    struct return_path path;
+    if (text.length < RETURN_PATH_LOCAL_CHARACTERS ||
+        !return_path_read(shared_keys(),
+                          text_slice(text, 0, RETURN_PATH_LOCAL_CHARACTERS),
+                          &path)) {
+        return false;
+    }
+    assert_int_equal(path.kind, RETURN_UNSUBSCRIBE);
+    assert_int_equal(path.account_id, 9);
+    buffer_printf(out, "M(%d)", (int)path.delivery_id);
+    return true;
+}
+
 /* Write URLs with tokens as "C1(target)", "O", "U(address)". */
 static void simplify(struct text text, struct buffer *out)
 {
@@ -252,6 +269,10 @@ static void simplify(struct text text, struct buffer *out)
     for (size_t at = 0; at < text.length;) {
         struct text rest = text_slice(text, at, text.length);
         const struct kind_row *row = NULL;
+        if (simplify_local(rest, out)) {
+            at += RETURN_PATH_LOCAL_CHARACTERS;
+            continue;
+        }
         for (size_t i = 0; i < ARRAY_LENGTH(kind_rows); i++) {
             if (text_starts_with_ignoring_case(rest, kind_rows[i].prefix)) {
                 row = &kind_rows[i];
@@ -345,6 +366,8 @@ static struct policy *changed_policy(struct arena *arena, const char *settings)
             arena, text_slice(setting, equals + 1, setting.length));
         if (strcmp(name, "marketing") == 0) {
             policy->group_is_marketing = true;
+        } else if (strcmp(name, "return_host") == 0) {
+            policy->return_host = "bounce.example";
         } else if (!policy_apply(policy, arena, name, value, &error)) {
             fail_msg("%s", error.text);
         }
@@ -452,6 +475,11 @@ static const struct tracked_row {
     { "U1: of marketing", "marketing", "From: a@b",
       "From: a@b\r\nList-Unsubscribe: <U(r@example.com)>\r\n"
       "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" },
+    { "U8: a mailto URI joins it", "unsubscribe=header return_host",
+      "From: a@b\r\nSubject: c\r\n\r\nd\r\n",
+      "From: a@b\r\nSubject: c\r\nList-Unsubscribe: <U(r@example.com)>,\r\n"
+      " <mailto:M(77)@bounce.example?subject=unsubscribe>\r\n"
+      "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\nd\r\n" },
     { "U7: the caller's own stays", "unsubscribe=header",
       "From: a@b\r\nList-unsubscribe: <mailto:x@y>\r\n\r\nd\r\n", NULL },
     { "U7: or is replaced", "unsubscribe=header own_unsubscribe=replace",

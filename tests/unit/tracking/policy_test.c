@@ -195,6 +195,7 @@ static void test_json(void **state)
     policy.group_name = "Re\"ceipts";
     policy.group_is_marketing = true;
     policy.tracking_url = "https://click.example.com";
+    policy.return_host = "bounce.example.com";
     policy.sender_name = "Sch\xc3\xb6n";
     assert_true(
         policy_apply(&policy, arena, "privacy", "pseudonymous", &error));
@@ -203,6 +204,7 @@ static void test_json(void **state)
         policy_to_json(&policy, arena),
         "{\"group_id\":5,\"group\":\"Re\\\"ceipts\",\"marketing\":true,"
         "\"tracking_url\":\"https://click.example.com\","
+        "\"return_host\":\"bounce.example.com\","
         "\"sender_name\":\"Sch\\u00f6n\","
         "\"settings\":{\"privacy\":\"pseudonymous\",\"priority\":\"high\"}}");
 }
@@ -233,6 +235,8 @@ static void assert_same(const struct policy *a, const struct policy *b)
     assert_string_equal(a->group_name, b->group_name);
     assert_int_equal(a->group_is_marketing, b->group_is_marketing);
     assert_string_equal(a->tracking_url, b->tracking_url);
+    assert_string_equal(a->return_host, b->return_host);
+    assert_int_equal(a->is_inbound, b->is_inbound);
     assert_string_equal(a->sender_name, b->sender_name);
 }
 
@@ -257,6 +261,8 @@ static void test_json_is_read_back(void **state)
         policy.group_name = names[random() % 3];
         policy.group_is_marketing = random() % 2 == 0;
         policy.tracking_url = names[random() % 3];
+        policy.is_inbound = random() % 2 == 0;
+        policy.return_host = names[random() % 3];
         policy.sender_name = names[random() % 3];
         struct text json = text_of(policy_to_json(&policy, arena));
         assert_true(policy_from_json(&again, arena, json, &error));
