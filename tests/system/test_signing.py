@@ -5,6 +5,8 @@
 import base64
 import re
 import secrets
+import signal
+import threading
 
 import pytest
 
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.timeout(300)
 
 DOMAIN = "sender.example"
 SECRET = secrets.token_hex(32)
+CONNECTIONS = 20  # to one site: the default of connections_per_site
 UNTRACKED = b"X-Baton-Track-Clicks: off\r\nX-Baton-Track-Opens: off\r\n"
 HTML = b'<p>Hello, <a href="http://shop.example/?a=1&amp;b=2">look</a></p>\r\n'
 
@@ -581,7 +584,8 @@ def rotating(factory, postgres, make_sink):
     """Deferred mail is tried again soon."""
     sink = make_sink()
     made = Signing(factory, [sink], {"*": f"smtp://127.0.0.1:{sink.port}"},
-                   settings={"delivery": {"retry": "1 s", "host_penalty": "1 s"}})
+                   settings={"server": {"lease": "2 s"},
+                             "delivery": {"retry": "1 s", "host_penalty": "1 s"}})
     yield made
     made.close(postgres)
 
@@ -652,6 +656,43 @@ def test_d6_new_keys(rotating, tmp_path):
     assert count_passes(found) == {one: count for one in algorithms()}
     said = baton.cli("domain", "records", USER, DOMAIN).stdout
     assert all(name in said for name in both)
+
+
+# The end, in the middle
+
+@pytest.mark.parametrize("end", ["kill", "drain"])
+def test_r5_ended_while_it_signs(rotating, tmp_path, end):
+    """Nothing is lost, and all that came is signed; nothing comes twice but what
+    was on the wire when everything was killed."""
+    baton, sink = rotating.baton, rotating.sinks[0]
+    recipients = [f"r{i}@rcpt.example" for i in range(200)]
+    baton.cli("queue", "suspend", "--domain", "rcpt.example")
+    replies = mail.submit_all(baton, [
+        ((one,), mail.message(one, mail.part(HTML))) for one in recipients])
+    assert {reply.code for reply in replies} == {250}
+    gate = threading.Event()
+    sink.on["message"] = lambda session, message: (
+        len(sink.messages) >= 20 and not gate.wait(30) and "451 4.2.0 stuck" or None)
+    baton.cli("queue", "resume", "--domain", "rcpt.example")
+    sink.wait_for(20)  # no more get through: the others wait, or are signed ahead
+    if end == "kill":
+        baton.kill_everything()
+    else:
+        baton.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: baton.log().count('event="draining"') == 2, "the drain")
+    gate.set()
+    if end == "drain":
+        baton.stop()
+    assert len(sink.messages) < 100
+    baton.start()
+    wait_until(lambda: {one.recipients[0] for one in list(sink.messages)}
+               >= set(recipients), "all messages", 60)
+    baton.wait_for_empty_queue(30)
+    twice = len(sink.messages) - len(recipients)
+    assert twice == 0 or end == "kill" and twice <= CONNECTIONS
+    passes = rotating.check(tmp_path, {f"{index}.eml": one.data for index, one
+                                       in enumerate(sink.messages)})
+    assert passes == {one: len(sink.messages) for one in algorithms()}
 
 
 # The secret that private keys are kept with
