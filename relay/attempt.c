@@ -17,6 +17,7 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "relay/bounce_note.h"
 #include "relay/delivery_report.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
@@ -118,7 +119,7 @@ static void make_bare(struct attempt_record *record)
     record->is_bare = true;
     result->reply = result->reply != NULL ? "" : NULL;
     result->event_detail = "{}";
-    result->suppression_evidence = "";
+    result->suppression.evidence = "";
     result->transcript = (struct text){ "", 0 };
 }
 
@@ -277,8 +278,10 @@ static void fill_event(struct attempt_record *record, const char *kind,
         json_object_set_new(detail, "class", json_string(result->bounce_class));
         json_object_set_new(detail, "severity",
                             json_string(result->bounce_severity));
-        json_object_set_new(detail, "suppresses",
-                            json_boolean(result->suppresses));
+        json_object_set_new(
+            detail, "suppresses",
+            json_boolean(result->suppression.reason != NULL &&
+                         result->suppression.inactive_count == 0));
     }
     if (detail != NULL && record->bypassed != NULL) {
         json_object_set_new(detail, "bypassed", json_string(record->bypassed));
@@ -396,14 +399,11 @@ static void note_bounce(struct attempt_record *record,
     bounce_class_decide(&reply, &verdict);
     result->bounce_class = bounce_class_name(verdict.class);
     result->bounce_severity = bounce_severity_name(verdict.severity);
-    if (is_final && is_about_address(facts, outcome) && account != NULL &&
-        account->suppresses_hard_bounces) {
-        result->suppresses = verdict.suppresses;
-        result->counts_inactive = verdict.class == BOUNCE_INACTIVE;
+    if (is_final && is_about_address(facts, outcome)) {
+        result->suppression =
+            bounce_note(account, verdict.suppresses,
+                        verdict.class == BOUNCE_INACTIVE, result->reply);
     }
-    result->suppression_evidence = result->reply;
-    result->inactive_count = (int)relay_settings_now()->inactive_count;
-    result->inactive_milliseconds = relay_settings_now()->inactive_span;
 }
 
 /* "451 4.2.0 Mailbox busy" as it was stored: a reply again, if it was one. */

@@ -119,9 +119,9 @@ static void on_mail(void *owner, const struct smtp_transaction *transaction,
 
 bool inbound_is_our_host(const struct directory *directory, const char *domain)
 {
-    (void)directory;
     const char *host = relay_settings_return_host();
-    return host[0] != '\0' && strcmp(domain, host) == 0;
+    return (host[0] != '\0' && strcmp(domain, host) == 0) ||
+           (directory != NULL && directory_is_return_host(directory, domain));
 }
 
 static bool is_postmaster(const char *local)

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "relay/attempt.h"
+#include "relay/bounce_note.h"
 #include "relay/delivery_report.h"
 #include "relay/relay_metrics.h"
 #include "sql/inbound.h"
@@ -163,6 +164,28 @@ static const char *describe(struct inbound_return *one)
                         mail->status[0] != '\0' ? " " : "", mail->class);
 }
 
+static const struct directory_account *account_of(
+    const struct inbound_return *one)
+{
+    const struct directory *directory = one->owner->directory;
+    return directory == NULL
+               ? NULL
+               : directory_account_by_id(directory, one->mail.path.account_id);
+}
+
+static struct suppression_note note_of(const struct inbound_return *one,
+                                       const char *evidence)
+{
+    const struct returned_mail *mail = &one->mail;
+    if (mail->meaning == RETURNED_BOUNCE) {
+        return bounce_note(account_of(one), mail->suppresses, mail->is_inactive,
+                           evidence);
+    }
+    return (struct suppression_note){ .reason =
+                                          mail->suppresses ? "complaint" : NULL,
+                                      .evidence = evidence };
+}
+
 static void fill_report(struct inbound_return *one,
                         const struct returned_delivery *delivery)
 {
@@ -178,10 +201,7 @@ static void fill_report(struct inbound_return *one,
         .detail = returned_mail_detail(mail, one->arena),
         .reply = is_bounce ? reason : NULL,
         .client_address = one->client_address,
-        .suppression = !mail->suppresses ? NULL
-                       : is_bounce       ? "hard_bounce"
-                                         : "complaint",
-        .evidence = reason,
+        .suppression = note_of(one, reason),
         .recipient = arena_copy_string(one->arena, delivery->recipient),
     };
 }
@@ -254,7 +274,6 @@ static void read_reply(const char *diagnostic, struct smtp_reply *out_reply)
 
 static void make_notices(struct inbound_return *one)
 {
-    const struct directory *directory = one->owner->directory;
     const struct returned_mail *mail = &one->mail;
     struct smtp_outcome outcome = { 0 };
     struct attempt_facts facts = {
@@ -271,12 +290,9 @@ static void make_notices(struct inbound_return *one)
         "could not be delivered%s%s",
         mail->diagnostic[0] != '\0' ? ": " : "", mail->diagnostic);
     read_reply(mail->diagnostic, &outcome.reply);
-    delivery_reports_make(
-        one->owner->reports,
-        directory == NULL
-            ? NULL
-            : directory_account_by_id(directory, one->mail.path.account_id),
-        one->original_delivery, REPORT_FAILED, &facts, &outcome, &one->notices);
+    delivery_reports_make(one->owner->reports, account_of(one),
+                          one->original_delivery, REPORT_FAILED, &facts,
+                          &outcome, &one->notices);
 }
 
 static void on_loaded(void *owner, enum database_result result,

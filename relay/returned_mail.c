@@ -120,6 +120,8 @@ static void take_notification(const struct dsn *dsn,
                                     : dsn->reporting_host;
         out_mail->address = recipient->address;
         out_mail->suppresses = is_bounce && recipient->verdict.suppresses;
+        out_mail->is_inactive =
+            is_bounce && recipient->verdict.class == BOUNCE_INACTIVE;
     }
 }
 

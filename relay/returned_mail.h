@@ -45,6 +45,7 @@ struct returned_mail {
     const char *remote_host;
     const char *address; /* as the report names the recipient */
     bool suppresses;
+    bool is_inactive; /* the mailbox is not used any more */
     /* Of feedback: */
     const char *feedback_type;
     const char *user_agent;

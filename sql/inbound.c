@@ -105,22 +105,20 @@ static bool append_suppression(struct parameters *p, const void *values,
 {
     const struct inbound_report *report = values;
     (void)position;
-    if (report->suppression != NULL) {
-        column_int64(p, report->account_id);
-        column_int64(p, report->delivery_id);
-        column_text(p, report->recipient);
-        column_instant(p, report->occurred_at);
-        column_text(p, report->suppression);
-        column_text(p, report->evidence);
-        row_end(p);
-    }
+    struct suppression_subject subject = {
+        .account_id = report->account_id,
+        .delivery_id = report->delivery_id,
+        .recipient = report->recipient,
+        .occurred_at = report->occurred_at,
+    };
+    suppression_note_append(p, &subject, &report->suppression);
     return true;
 }
 
 static const struct batch_statement inbound_statements[] = {
     { STATEMENT_INBOUND_SETTLE, STATEMENT_INBOUND_SETTLE, append_report,
       false },
-    { STATEMENT_INBOUND_SUPPRESS, STATEMENT_INBOUND_SUPPRESS,
+    { STATEMENT_SUPPRESSION_NOTE, STATEMENT_SUPPRESSION_NOTE,
       append_suppression, false },
 };
 
@@ -131,12 +129,17 @@ const struct batch_kind inbound_batch_kind = {
     .has_deadline = true,
 };
 
+static size_t length_of(const char *text)
+{
+    return text != NULL ? text_of(text).length : 0;
+}
+
 void inbound_store(struct database *database, struct batch_row *row,
                    const struct inbound_report *borrowed_report,
                    batch_done_fn *on_done, void *owner)
 {
     batch_add(database->batches[BATCH_INBOUND], row, borrowed_report,
               REPORT_WEIGHT + text_of(borrowed_report->detail).length +
-                  2 * text_of(borrowed_report->evidence).length,
+                  2 * length_of(borrowed_report->suppression.evidence),
               on_done, owner);
 }

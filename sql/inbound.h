@@ -12,6 +12,7 @@
 #include "sql/batch.h"
 #include "sql/database.h"
 #include "sql/query.h"
+#include "sql/suppressions.h"
 
 /* A delivery and its message, as far as reports need them. Strings are valid
  * during the callback. */
@@ -60,9 +61,7 @@ struct inbound_report {
     const char *detail; /* of the event, a JSON object */
     const char *reply; /* of a bounce: the delivery's last reply */
     const char *client_address; /* who brought it */
-    /* The suppression that follows: hard_bounce or complaint; NULL: none. */
-    const char *suppression;
-    const char *evidence;
+    struct suppression_note suppression; /* that follows */
     const char *recipient; /* whom it suppresses */
 };
 

@@ -173,17 +173,13 @@ static bool append_suppression(struct parameters *p, const void *values,
 {
     const struct delivery_result *r = values;
     (void)position;
-    if (r->suppresses || r->counts_inactive) {
-        column_int64(p, r->account_id);
-        column_int64(p, r->delivery_id);
-        column_text(p, r->recipient);
-        column_instant(p, end_of(r));
-        column_text(p, r->suppression_evidence != NULL ? r->suppression_evidence
-                                                       : "");
-        column_int32(p, r->suppresses ? 0 : (int32_t)r->inactive_count);
-        column_int64(p, r->inactive_milliseconds);
-        row_end(p);
-    }
+    struct suppression_subject subject = {
+        .account_id = r->account_id,
+        .delivery_id = r->delivery_id,
+        .recipient = r->recipient,
+        .occurred_at = end_of(r),
+    };
+    suppression_note_append(p, &subject, &r->suppression);
     return true;
 }
 
@@ -200,8 +196,8 @@ static const struct batch_statement result_statements[] = {
       false },
     { STATEMENT_SANDBOX_INSERT, STATEMENT_SANDBOX_INSERT_AGAIN, append_sandbox,
       false },
-    { STATEMENT_RESULT_SUPPRESS, STATEMENT_RESULT_SUPPRESS, append_suppression,
-      false },
+    { STATEMENT_SUPPRESSION_NOTE, STATEMENT_SUPPRESSION_NOTE,
+      append_suppression, false },
 };
 
 const struct batch_kind result_batch_kind = {

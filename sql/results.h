@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "sql/batch.h"
 #include "sql/database.h"
+#include "sql/suppressions.h"
 
 enum result_next {
     RESULT_FINISHED, /* the queue row goes; state is final */
@@ -51,17 +52,10 @@ struct delivery_result {
     struct text transcript;
 
     /* What the reply means: "invalid_address", "hard"; NULL: it was no refusal.
-     * With suppresses the address is suppressed, for the reason
-     * hard_bounce; with counts_inactive it is once inactive_count deliveries of
-     * it ended so, the first and the last at least inactive_milliseconds apart
-     * and none delivered in between. */
+     */
     const char *bounce_class;
     const char *bounce_severity;
-    bool suppresses;
-    bool counts_inactive;
-    int inactive_count; /* 1 at least */
-    int64_t inactive_milliseconds;
-    const char *suppression_evidence; /* the literal reply */
+    struct suppression_note suppression;
 
     const char *event_kind; /* NULL: no event */
     int64_t event_id;

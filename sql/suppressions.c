@@ -8,6 +8,24 @@
 /* Of one answer; with more of them anything may have changed. */
 #define CHANGES_MAX 10000
 
+void suppression_note_append(struct parameters *parameters,
+                             const struct suppression_subject *subject,
+                             const struct suppression_note *note)
+{
+    if (note->reason == NULL) {
+        return;
+    }
+    column_int64(parameters, subject->account_id);
+    column_int64(parameters, subject->delivery_id);
+    column_text(parameters, subject->recipient);
+    column_instant(parameters, subject->occurred_at);
+    column_text(parameters, note->reason);
+    column_text(parameters, note->evidence != NULL ? note->evidence : "");
+    column_int32(parameters, (int32_t)note->inactive_count);
+    column_int64(parameters, note->inactive_milliseconds);
+    row_end(parameters);
+}
+
 bool suppression_applies(const struct suppression *suppression,
                          int64_t group_id, int64_t now)
 {

@@ -41,6 +41,28 @@ struct query *suppressions_find(struct database *database, int64_t account_id,
                                 size_t address_count,
                                 suppressions_found_fn *on_found, void *owner);
 
+/* What a bounce or a complaint means for an address, written in the transaction
+ * of the result or report it comes of. */
+struct suppression_note {
+    const char *reason; /* hard_bounce or complaint; NULL: nothing */
+    const char *evidence; /* the literal reply or report */
+    /* 0: it is suppressed at once. Else its mailbox is not used any more: it is
+     * suppressed once so many deliveries ended so, the first and the last at
+     * least this far apart and none delivered in between. */
+    int inactive_count;
+    int64_t inactive_milliseconds;
+};
+/* Append the row of STATEMENT_SUPPRESSION_NOTE, if there is a reason. */
+struct suppression_subject {
+    int64_t account_id;
+    int64_t delivery_id;
+    const char *recipient;
+    int64_t occurred_at;
+};
+void suppression_note_append(struct parameters *parameters,
+                             const struct suppression_subject *subject,
+                             const struct suppression_note *note);
+
 /* A part of the hashes of an account's suppressed addresses: the first eight
  * bytes of the SHA-256 of each, as a signed number. */
 struct suppression_range {

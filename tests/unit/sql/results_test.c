@@ -217,11 +217,12 @@ static void fail_and_wait(struct fixture *f, struct sample_message *sample,
     sample->result.state = "failed";
     sample->result.event_kind = "bounced";
     sample->result.recipient = recipient;
-    sample->result.suppresses = !counts_inactive;
-    sample->result.counts_inactive = counts_inactive;
-    sample->result.inactive_count = 3;
-    sample->result.inactive_milliseconds = 7 * DAY / CLOCK_MILLISECOND;
-    sample->result.suppression_evidence = "550 5.1.1 Unknown";
+    sample->result.suppression = (struct suppression_note){
+        .reason = "hard_bounce",
+        .evidence = "550 5.1.1 Unknown",
+        .inactive_count = counts_inactive ? 3 : 0,
+        .inactive_milliseconds = 7 * DAY / CLOCK_MILLISECOND,
+    };
     finish_and_wait(f, sample);
 }
 

@@ -1,27 +1,29 @@
--- Suppress the addresses whose servers said that they are none, and count those
--- that said a mailbox is not used any more. Sent again it changes nothing. The
--- order of rows is that of an import: who waits for whom is no circle.
+-- What results and reports say of addresses: suppress those that are none and
+-- those that complained, and count those whose mailbox is not used any more.
+-- What suppresses them already stays, unless its time is over. Sent again it
+-- changes nothing. The order of rows is that of an import: who waits for whom is no circle.
 -- Parameters, one element a delivery:
 --   $1 account_id bigint[]
 --   $2 delivery_id bigint[]
 --   $3 recipient text[]
 --   $4 occurred_at timestamptz[]
---   $5 evidence text[]            the literal reply
---   $6 inactive_count integer[]   0: suppress at once; else after so many
---   $7 inactive_milliseconds bigint[]   that lie at least so far apart
+--   $5 reason text[]              hard_bounce or complaint
+--   $6 evidence text[]            the literal reply or report
+--   $7 inactive_count integer[]   0: suppress at once; else after so many
+--   $8 inactive_milliseconds bigint[]   that lie at least so far apart
 WITH given AS MATERIALIZED (
     SELECT account_id, delivery_id, lower(recipient) AS address, occurred_at,
-           evidence, inactive_count, inactive_milliseconds
+           reason, evidence, inactive_count, inactive_milliseconds
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[],
-                $5::text[], $6::integer[], $7::bigint[])
-        AS given (account_id, delivery_id, recipient, occurred_at, evidence,
-                  inactive_count, inactive_milliseconds)
+                $5::text[], $6::text[], $7::integer[], $8::bigint[])
+        AS given (account_id, delivery_id, recipient, occurred_at, reason,
+                  evidence, inactive_count, inactive_milliseconds)
     WHERE EXISTS (SELECT
                   FROM baton.account
                   WHERE account.account_id = given.account_id)
     ORDER BY account_id, lower(recipient)
 ), decided AS MATERIALIZED (
-    SELECT account_id, delivery_id, address, occurred_at,
+    SELECT account_id, delivery_id, address, occurred_at, reason,
            CASE WHEN inactive_count = 0 THEN evidence
            ELSE baton.note_inactive(
                account_id, address, delivery_id, occurred_at, evidence,
@@ -32,7 +34,7 @@ WITH given AS MATERIALIZED (
 INSERT INTO baton.suppression AS kept (
     account_id, address, reason, evidence, delivery_id, created_at)
 SELECT DISTINCT ON (account_id, address)
-       account_id, address, 'hard_bounce', evidence, delivery_id, occurred_at
+       account_id, address, reason, evidence, delivery_id, occurred_at
 FROM decided
 WHERE evidence IS NOT NULL
 ORDER BY account_id, address, occurred_at
