@@ -47,9 +47,19 @@ class Resolver(dnslib.server.BaseResolver):
         for record in found:
             reply.add_answer(*dnslib.RR.fromZone(
                 f"{name}. 60 IN {self.absolute(record)}"))
+            if record.startswith("CNAME"):
+                self.add_target(reply, record, kind)
         if not found:
             self.add_authority(reply)
         return reply
+
+    def add_target(self, reply, alias, kind):
+        """As a resolver does that looked it up: stubs ask no second time."""
+        target = alias.split()[1].rstrip(".").lower()
+        for record in self.records.get(target, []):
+            if record.split()[0] == kind:
+                reply.add_answer(*dnslib.RR.fromZone(
+                    f"{target}. 60 IN {self.absolute(record)}"))
 
     @staticmethod
     def absolute(record):

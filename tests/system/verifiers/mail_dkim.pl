@@ -9,8 +9,10 @@ use Mail::DKIM::DNS;
 use Mail::DKIM::Verifier;
 use Net::DNS::Resolver;
 
+# A key of 2048 bits behind a CNAME is more than 512 octets.
 Mail::DKIM::DNS::resolver(Net::DNS::Resolver->new(
-    nameservers => ['127.0.0.1'], port => $ARGV[0], recurse => 1));
+    nameservers => ['127.0.0.1'], port => $ARGV[0], recurse => 1,
+    udppacketsize => 4096));
 my $json = JSON::PP->new->canonical;
 while (my $path = <STDIN>) {
     chomp $path;
