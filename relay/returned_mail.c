@@ -166,6 +166,7 @@ void returned_mail_read(const struct returned_input *input, struct arena *arena,
         .remote_host = "",
         .address = "",
         .feedback_type = "",
+        .dkim = "",
         .user_agent = "",
         .source_ip = "",
     };
@@ -212,6 +213,7 @@ const char *returned_mail_detail(const struct returned_mail *mail,
     set(detail, "remote_host", mail->remote_host);
     set(detail, "address", mail->address);
     set(detail, "feedback_type", mail->feedback_type);
+    set(detail, "dkim", mail->dkim);
     set(detail, "user_agent", mail->user_agent);
     set(detail, "source_ip", mail->source_ip);
     char *text = json_dumps(detail, JSON_COMPACT);

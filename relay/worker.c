@@ -669,6 +669,8 @@ static void create_relay(struct worker *worker)
     };
     worker->server = smtp_server_create(worker->loop, &server_options);
     struct inbound_options inbound_options = {
+        .loop = worker->loop,
+        .resolver = worker->resolver,
         .database = worker->database,
         .helper = worker->helper,
         .lease = worker->lease,

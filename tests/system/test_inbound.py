@@ -3,16 +3,21 @@
 do to the ledger, and inbound routes. Return paths are made by returned.py, so
 that what Baton takes is checked against the layout, not against itself."""
 
+import base64
 import re
 import threading
 
+import dkim
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from conftest import close_all
 from dialogue import message
 from inbound import (HOST, POSTMASTER, Sent, account_of, bring, counters, make,
                      prepare, reports, suppressions)
 from instance import USER
+from nameserver import Nameserver
 from returned import ReturnPaths, arf, auto_reply, dsn, person, qmail
 from waiting import wait_until
 
@@ -342,6 +347,34 @@ def test_complaint(baton, sink, letter):
             for s in suppressions(baton)] == [
         ("b@rcpt.example", "complaint", None)]
     assert sent.state() == "delivered"
+
+
+def test_the_signature_of_a_complaint_is_told(factory, sink, postgres):
+    """Whether the provider itself speaks stands in the event."""
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(serialization.Encoding.PEM,
+                            serialization.PrivateFormat.PKCS8,
+                            serialization.NoEncryption())
+    public = base64.b64encode(key.public_key().public_bytes(
+        serialization.Encoding.DER,
+        serialization.PublicFormat.SubjectPublicKeyInfo)).decode()
+    names = Nameserver({"sender.example": ["A 127.0.0.1"]})
+    names.publish("s1._domainkey.isp.example", "TXT", f"v=DKIM1; k=rsa; p={public}")
+    baton = make(factory, sink, prepare=prepare, nameserver_of_test=names)
+    try:
+        report = arf().replace("rcpt.example", "isp.example").encode()
+        field = dkim.sign(report, b"s1", b"isp.example", pem,
+                          include_headers=[b"from", b"subject"])
+        broken = (field + report).replace(b"Subject: ", b"Subject: x", 1)
+        for data, told in ((field + report, "pass d=isp.example"),
+                           (broken, "fail d=isp.example"), (report, "none")):
+            sent = Sent(baton, sink)
+            bring(baton, sent.address(), data.decode(), "feedback@isp.example")
+            assert sent.events("complained")[0]["detail"]["dkim"] == told
+            baton.sql("DELETE FROM baton.suppression")
+    finally:
+        close_all([baton], postgres)
+        names.close()
 
 
 @pytest.mark.parametrize("returned", [
