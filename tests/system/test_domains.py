@@ -3,7 +3,9 @@
 what follows from it for mail."""
 
 import json
+import threading
 
+import psycopg2
 import pytest
 
 from conftest import close_all
@@ -275,3 +277,31 @@ def test_d5_mail_of_a_domain_that_is_not_right_can_be_refused(factory, names,
         wait_until(lambda: answer() == "taken", "the directory")
     finally:
         close_all([baton], postgres)
+
+
+def test_d6_two_checks_at_once_switch_keys_once(baton, names):
+    """What one of them switched is not retired by the other: both found the new
+    keys published, and both write it down."""
+    publish(names, add(baton))
+    verify(baton)
+    old = {row["selector"] for row in baton.sql(
+        "SELECT selector FROM baton.dkim_key WHERE state = 'signing'")}
+    records = baton.cli_json("domain", "rotate", "demo", "shop.example")["records"]
+    publish(names, [r for r in records if r["purpose"] == "dkim"
+                    and r["name"].split(".")[0] not in old])
+    holder = psycopg2.connect(baton.url)
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT FROM baton.domain FOR UPDATE")
+    checks = [threading.Thread(target=verify, args=(baton,)) for _ in range(2)]
+    for check in checks:
+        check.start()
+    wait_until(lambda: baton.value(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname ="
+        " current_database() AND wait_event_type = 'Lock'") == 2, "both checks")
+    holder.close()
+    for check in checks:
+        check.join(30)
+    states = baton.sql("SELECT selector, state FROM baton.dkim_key")
+    assert len(states) == 4
+    assert {row["selector"] for row in states if row["state"] == "retired"} == old
+    assert {row["state"] for row in states} == {"signing", "retired"}
