@@ -9,9 +9,12 @@ import psycopg2
 import pytest
 
 from conftest import close_all
+from instance import add_account
 from nameserver import Nameserver
 from sink import Sink
+from tokens import Tokens
 from waiting import wait_until
+from web import Web
 
 SECRET = "5e" * 32
 RETURN = "return.relay.example"
@@ -305,3 +308,32 @@ def test_d6_two_checks_at_once_switch_keys_once(baton, names):
     assert len(states) == 4
     assert {row["selector"] for row in states if row["state"] == "retired"} == old
     assert {row["state"] for row in states} == {"signing", "retired"}
+
+
+def test_the_common_link_host_stays_everybodys(factory, names, postgres):
+    """A domain's link host is that of [server] public_url when public_url lies
+    under it: links of other accounts are followed there all the same, and under
+    a host of the domain's own they are not."""
+    baton = factory({**SETTINGS, "server": {
+        **SETTINGS["server"], "public_url": "https://click.shop.example",
+        "workers": "1"}}, nameserver_of_test=names)
+    try:
+        other = add_account(baton.sql, "other")
+        add(baton)
+        add(baton, "own.example")
+        demo = baton.value("SELECT account_id FROM baton.account"
+                           " WHERE name = 'demo'")
+        tokens = Tokens(baton.sql)
+
+        def status(account, host):
+            token = tokens.click(account, 1, 1, "https://target.example/")
+            with Web(baton.address("http")) as web:
+                return web.ask("/c/" + token, host=host).status
+
+        wait_until(lambda: status(other, "click.own.example") == 404,
+                   "the directory")
+        assert status(demo, "click.own.example") == 302
+        assert status(demo, "click.shop.example") == 302
+        assert status(other, "Click.Shop.Example:443") == 302
+    finally:
+        close_all([baton], postgres)
