@@ -185,8 +185,8 @@ static void tell_http(struct worker *worker)
     }
     open_http(worker);
     if (worker->http != NULL) {
-        http_server_set_directory(worker->http, worker->directory,
-                                  worker->keys);
+        http_server_set_directory(worker->http, worker->directory, worker->keys,
+                                  relay_settings_now()->public_url);
         worker->slot->knows_tokens = !worker->is_draining;
     }
 }
