@@ -5,6 +5,8 @@
 
 #include "relay/relay_settings.h"
 
+#define FEEDBACK_PART_MAX 40
+
 /* The list is in no order: every name stands in it once. */
 static void apply_settings(const struct directory_setting *settings,
                            struct arena *arena, struct policy *policy)
@@ -56,6 +58,46 @@ static const char *choose_url(const struct message_policy_input *input,
     return arena_copy_text(arena, text);
 }
 
+/* "Daily Alert" as daily-alert: what stands between colons. */
+static void append_slug(struct buffer *out, const char *name)
+{
+    size_t begin = out->length;
+    for (const char *c = name;
+         *c != '\0' && out->length - begin < FEEDBACK_PART_MAX; c++) {
+        bool is_plain = ascii_is_alnum(*c);
+        if (is_plain) {
+            buffer_append_byte(out, ascii_lower(*c));
+        } else if (out->length > begin && out->data[out->length - 1] != '-') {
+            buffer_append_byte(out, '-');
+        }
+    }
+    if (out->length > begin && out->data[out->length - 1] == '-') {
+        out->length--;
+    }
+}
+
+/* B11: GROUP:ACCOUNT:KIND:SENDER, the same for all mail of a kind. */
+static const char *make_feedback_id(const struct message_policy_input *input,
+                                    struct arena *arena)
+{
+    const char *sender = relay_settings_now()->feedback_sender;
+    const struct directory_group *group = input->group;
+    struct buffer id = { 0 };
+    if (sender[0] == '\0') {
+        return "";
+    }
+    append_slug(&id, group != NULL ? group->name : "");
+    buffer_append_byte(&id, ':');
+    append_slug(&id, input->account->name);
+    buffer_printf(&id, ":%s:%s",
+                  group != NULL && group->is_marketing ? "marketing"
+                                                       : "transactional",
+                  sender);
+    const char *kept = arena_copy_text(arena, buffer_text(&id));
+    buffer_free(&id);
+    return kept;
+}
+
 /* D8: the author's own host aligns SPF with From. */
 static const char *choose_return_host(const struct directory_domain *domain)
 {
@@ -91,6 +133,7 @@ void message_policy_decide(const struct message_policy_input *input,
     out_policy->sender_name = arena_copy_string(arena, input->account->name);
     out_policy->tracking_url =
         arena_copy_string(arena, choose_url(input, arena));
+    out_policy->feedback_id = make_feedback_id(input, arena);
     out_policy->return_host =
         arena_copy_string(arena, choose_return_host(input->domain));
     out_policy->signing_domain = arena_copy_string(arena, choose_signer(input));

@@ -224,6 +224,17 @@ static bool check_host(const char *value, struct error *error)
            error_set(error, "expected a host name, like bounce.example.com");
 }
 
+/* What Gmail asks of the last part of Feedback-ID. */
+static bool check_feedback_sender(const char *value, struct error *error)
+{
+    size_t length = strlen(value);
+    bool is_good = length == 0 || (length >= 5 && length <= 15);
+    for (size_t i = 0; i < length; i++) {
+        is_good &= ascii_is_alnum(value[i]);
+    }
+    return is_good || error_set(error, "expected 5 to 15 letters and digits");
+}
+
 static bool check_postmaster(const char *value, struct error *error)
 {
     struct address address;
@@ -259,6 +270,15 @@ const struct setting relay_settings[] = {
                      "listener named inbound, its SPF record names the "
                      "addresses mail leaves "
                      "from; empty: they go to the sender's own address" },
+    { .section = "server",
+      .key = "feedback_sender",
+      .type = SETTING_TEXT,
+      .value = &values.feedback_sender,
+      .initial = "",
+      .check_value = check_feedback_sender,
+      .description = "your name in Feedback-ID (GROUP:ACCOUNT:KIND:NAME), by "
+                     "which Gmail's postmaster tools count complaints: 5 to 15 "
+                     "letters and digits; empty: no such field" },
     { .section = "server",
       .key = "postmaster",
       .type = SETTING_TEXT,

@@ -17,6 +17,7 @@ struct relay_settings_values {
     const char *hostname; /* never empty */
     const char *public_url;
     const char *return_path_host;
+    const char *feedback_sender;
     const char *sending_addresses; /* one a line */
     const char *postmaster;
     int64_t workers; /* 0: one per core */

@@ -20,6 +20,8 @@ struct header_writer {
     bool adds_unsubscribe;
     bool has_version;
     bool has_subject;
+    bool has_feedback_id;
+    bool has_cfbl;
     bool is_encoding_written;
 };
 
@@ -139,6 +141,8 @@ static void write_field(struct header_writer *writer,
 {
     struct text name = field->name;
     writer->has_version |= text_is_ignoring_case(name, "MIME-Version");
+    writer->has_feedback_id |= text_is_ignoring_case(name, "Feedback-ID");
+    writer->has_cfbl |= text_is_ignoring_case(name, "CFBL-Address");
     if (!is_in_share(writer, name)) {
         return;
     }
@@ -216,6 +220,67 @@ static void add_unsubscribe(struct header_writer *writer)
     planner_record(planner, &record);
 }
 
+/* --- feedback --- */
+
+/* RFC 9477, 3.2: its host has to belong to the domain that signs. */
+static bool has_own_return_host(const struct policy *policy)
+{
+    struct text host = text_of(policy->return_host);
+    struct text domain = text_of(policy->signing_domain);
+    return domain.length > 0 &&
+           text_ends_with_ignoring_case(host, policy->signing_domain) &&
+           (host.length == domain.length ||
+            host.data[host.length - domain.length - 1] == '.');
+}
+
+static bool needs_feedback_id(const struct header_writer *writer)
+{
+    const struct policy *policy = writer->planner->source->policy;
+    return writer->is_message && writer->share != HEADER_INNER &&
+           !writer->has_feedback_id && !policy->pass_through &&
+           policy->feedback_id[0] != '\0';
+}
+
+static bool needs_cfbl(const struct header_writer *writer)
+{
+    const struct compose_source *source = writer->planner->source;
+    const struct policy *policy = source->policy;
+    return writer->is_message && writer->share != HEADER_INNER &&
+           !writer->has_cfbl && !policy->pass_through && policy->offers_cfbl &&
+           source->keys != NULL && token_keys_can_sign(source->keys) &&
+           has_own_return_host(policy);
+}
+
+static void add_feedback_id(struct header_writer *writer)
+{
+    struct planner *planner = writer->planner;
+    add_line(writer,
+             arena_printf(planner->arena, "Feedback-ID: %s\r\n",
+                          planner->source->policy->feedback_id),
+             "header added", text_of(""));
+}
+
+static void add_cfbl(struct header_writer *writer)
+{
+    struct planner *planner = writer->planner;
+    struct template_piece *pieces =
+        arena_alloc(planner->arena, 3 * sizeof(*pieces));
+    pieces[0].text = TEXT_LITERAL("CFBL-Address: ");
+    pieces[1].place = PLACE_MAIL_FEEDBACK;
+    pieces[1].to = SIZE_MAX;
+    pieces[2].text =
+        text_of(arena_printf(planner->arena, "@%s; report=arf\r\n",
+                             planner->source->policy->return_host));
+    struct compose_record record = { .what = "header added",
+                                     .part = writer->part,
+                                     .pieces = pieces,
+                                     .piece_count = 3 };
+    template_add_text(planner->out, pieces[0].text);
+    template_add(planner->out, &pieces[1]);
+    template_add_text(planner->out, pieces[2].text);
+    planner_record(planner, &record);
+}
+
 /* The last line of a message without a body may lack its end. */
 static void end_last_line(struct header_writer *writer, struct text header)
 {
@@ -235,11 +300,18 @@ static void add_fields(struct header_writer *writer, struct text header)
     bool needs_encoding = writer->encoding && !writer->is_encoding_written &&
                           writer->share != HEADER_OUTER;
     bool needs_unsubscribe = writer->adds_unsubscribe && !is_inner;
-    if (needs_version || needs_encoding || needs_unsubscribe) {
+    if (needs_version || needs_encoding || needs_unsubscribe ||
+        needs_feedback_id(writer) || needs_cfbl(writer)) {
         end_last_line(writer, header);
     }
     if (needs_unsubscribe) {
         add_unsubscribe(writer);
+    }
+    if (needs_feedback_id(writer)) {
+        add_feedback_id(writer);
+    }
+    if (needs_cfbl(writer)) {
+        add_cfbl(writer);
     }
     if (needs_version) {
         /* Without it the encoding means nothing: RFC 2045, 4. */

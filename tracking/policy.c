@@ -345,6 +345,10 @@ const struct policy_setting policy_settings[] = {
       &wrap_form, AT(wraps_76) },
     { "pass_through", "off, on", "off", "deliver messages as they came",
       &on_off_form, AT(pass_through) },
+    { "cfbl", "off, on", "off",
+      "offer an address for complaints (CFBL-Address) where the return path is "
+      "under the domain that signs",
+      &on_off_form, AT(offers_cfbl) },
     { "expires_after", "a span from 1 s to 30 d, such as 10 min", "4 d",
       "deliveries that did not succeed by then are given up", &span_form,
       AT(expires_after_milliseconds) },
@@ -376,6 +380,7 @@ void policy_set_defaults(struct policy *out_policy, struct arena *arena)
     *out_policy = (struct policy){
         .group_name = "",
         .tracking_url = "",
+        .feedback_id = "",
         .return_host = "",
         .sender_name = "",
         .signing_domain = "",
@@ -463,6 +468,7 @@ char *policy_to_json(const struct policy *policy, struct arena *arena)
         buffer_printf(&json, "%s\"bypass\":true", json.length > 1 ? "," : "");
     }
     append_member(&json, "tracking_url", policy->tracking_url);
+    append_member(&json, "feedback_id", policy->feedback_id);
     append_member(&json, "return_host", policy->return_host);
     append_member(&json, "sender_name", policy->sender_name);
     append_member(&json, "signing_domain", policy->signing_domain);
@@ -498,6 +504,7 @@ static bool read_object(struct policy *policy, struct arena *arena,
     policy->bypasses_suppression =
         json_is_true(json_object_get(object, "bypass"));
     policy->tracking_url = member_text(object, "tracking_url", arena);
+    policy->feedback_id = member_text(object, "feedback_id", arena);
     policy->return_host = member_text(object, "return_host", arena);
     policy->sender_name = member_text(object, "sender_name", arena);
     policy->signing_domain = member_text(object, "signing_domain", arena);

@@ -61,6 +61,7 @@ struct policy {
     enum alternative alternative;
     bool wraps_76; /* wrap = 76; else lines are broken only where they must */
     bool pass_through;
+    bool offers_cfbl; /* cfbl = on: CFBL-Address (RFC 9477) */
     int64_t expires_after_milliseconds;
     int priority; /* 0 normal, 1 high */
 
@@ -70,6 +71,7 @@ struct policy {
     bool group_is_marketing;
     const char *tracking_url; /* "https://click.example.com", no final slash */
     const char *signing_domain; /* d= of the signatures; "": the operator's */
+    const char *feedback_id; /* the value of Feedback-ID; "": none */
     const char *return_host; /* of the return path, normalised; "": none */
     bool is_inbound; /* came for an inbound route: moves no counter, either */
     bool is_notice; /* a report of ours: moves no counter */

@@ -135,10 +135,11 @@ static struct text unsubscribe_token(struct template_filler *filler)
 }
 
 /* Its recipient is the delivery's: unlike the URL it tells nothing else. */
-static struct text mail_unsubscribe_local(struct template_filler *filler)
+static struct text mail_local(struct template_filler *filler,
+                              enum return_path_kind kind)
 {
     struct return_path path = {
-        .kind = RETURN_UNSUBSCRIBE,
+        .kind = kind,
         .account_id = filler->source->account_id,
         .delivery_id = filler->recipient->delivery_id,
     };
@@ -184,7 +185,9 @@ static struct text token_of(struct template_filler *filler,
     case PLACE_UNSUBSCRIBE:
         return unsubscribe_token(filler);
     case PLACE_MAIL_UNSUBSCRIBE:
-        return mail_unsubscribe_local(filler);
+        return mail_local(filler, RETURN_UNSUBSCRIBE);
+    case PLACE_MAIL_FEEDBACK:
+        return mail_local(filler, RETURN_FEEDBACK);
     default:
         return piece->text;
     }

@@ -24,7 +24,8 @@ enum template_place {
     PLACE_PERSONAL_CLICK, /* a link's token with the target of this recipient */
     PLACE_OPEN,
     PLACE_UNSUBSCRIBE,
-    PLACE_MAIL_UNSUBSCRIBE, /* the local part of an address */
+    PLACE_MAIL_UNSUBSCRIBE, /* the local part of an address, as the next */
+    PLACE_MAIL_FEEDBACK,
     PLACE_BASE64, /* a template of its own, encoded */
 };
 

@@ -3,6 +3,7 @@
 what follows from it for mail."""
 
 import json
+import re
 
 import pytest
 
@@ -21,7 +22,7 @@ OURS = {
 }
 SETTINGS = {
     "server": {"public_url": f"https://{LINKS}", "return_path_host": RETURN,
-               "sending_addresses": "192.0.2.7"},
+               "sending_addresses": "192.0.2.7", "feedback_sender": "baton7test"},
     "dkim": {"key_encryption": SECRET},
 }
 
@@ -66,6 +67,11 @@ def verify(baton, domain="shop.example", check=True):
                                   if found["state"] != "right"]
     return {(found["subject"], found["name"]): found
             for found in report["findings"]}
+
+
+def values(message, name):
+    return [whole.partition(b":")[2].strip() for other, whole in message.fields()
+            if other.lower() == name.lower()]
 
 
 def state(baton, domain="shop.example"):
@@ -221,7 +227,22 @@ def test_a_verified_domain_has_its_own_links_and_return_path(factory, names,
         verify(baton)
         wait_until(lambda: b"https://click.shop.example/c/" in send(
             len(sink.messages) + 1).data, "links of the domain's own")
-        assert sink.messages[-1].sender.endswith("@bounce.shop.example")
+        last = sink.messages[-1]
+        assert last.sender.endswith("@bounce.shop.example")
+        # B11: once, signed; B10: an address of the domain's own, when it is wanted.
+        assert values(last, "Feedback-ID") == [b":demo:transactional:baton7test"]
+        assert values(last, "CFBL-Address") == []
+        baton.cli("set", "demo", "cfbl", "on")
+        wait_until(lambda: values(send(len(sink.messages) + 1), "CFBL-Address"),
+                   "the address for complaints")
+        last = sink.messages[-1]
+        assert re.fullmatch(rb"f\+[a-z2-7]{48}@bounce\.shop\.example; report=arf",
+                            values(last, "CFBL-Address")[0])
+        signed = values(last, "DKIM-Signature")
+        assert len(signed) == 2
+        for value in signed:
+            named = re.sub(rb"\s", b"", value.split(b"h=")[1].split(b";")[0])
+            assert {b"Feedback-ID", b"CFBL-Address"} <= set(named.split(b":"))
     finally:
         close_all([baton], postgres)
         sink.close()
