@@ -221,6 +221,20 @@ void json_append_string(struct buffer *buffer, struct text bytes)
     buffer_append_byte(buffer, '"');
 }
 
+void json_append_name(struct buffer *object, const char *name)
+{
+    check(object->length > 0);
+    bool is_first = object->data[object->length - 1] == '{';
+    buffer_printf(object, "%s\"%s\":", is_first ? "" : ",", name);
+}
+
+void json_append_member(struct buffer *object, const char *name,
+                        const char *value)
+{
+    json_append_name(object, name);
+    json_append_string(object, text_of(value));
+}
+
 /* Looking an algorithm up takes longer than hashing a line: do it once. */
 static EVP_MD *fetched_sha256;
 

@@ -9,7 +9,6 @@
 #include "relay/content_digest.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -238,10 +237,13 @@ static void record_rejection(const struct intake_client *client,
     struct rejection *rejection = arena_alloc(arena, sizeof(*rejection));
     struct buffer text = { 0 };
     smtp_reply_print(reply, &text);
-    json_t *detail =
-        json_pack("{s:s, s:s, s:s, s:i}", "kind", kind, "reply", text.data,
-                  "sender", sender, "recipients", (int)recipient_count);
-    char *json = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    struct buffer detail = { 0 };
+    buffer_append_byte(&detail, '{');
+    json_append_member(&detail, "kind", kind);
+    json_append_member(&detail, "reply", text.data);
+    json_append_member(&detail, "sender", sender);
+    json_append_name(&detail, "recipients");
+    buffer_printf(&detail, "%zu}", recipient_count);
     rejection->arena = arena;
     rejection->event = (struct new_event){
         .account_id = client->account_id,
@@ -252,10 +254,9 @@ static void record_rejection(const struct intake_client *client,
         .quantity = (int32_t)recipient_count,
         .recipient =
             recipient != NULL ? arena_copy_string(arena, recipient) : NULL,
-        .detail = json != NULL ? arena_copy_string(arena, json) : "{}",
+        .detail = arena_copy_text(arena, buffer_text(&detail)),
     };
-    memory_free(json); /* jansson allocates with malloc */
-    json_decref(detail);
+    buffer_free(&detail);
     log_info(smtp_server_session_log(client->session), "message rejected",
              "sender=\"%s\" recipients=%zu reply=\"%s\"",
              log_quote(text_of(sender)), recipient_count,
@@ -484,8 +485,9 @@ static const char *describe_suppression(struct arena *arena,
                                         const char *evidence)
 {
     struct buffer detail = { 0 };
-    buffer_append_string(&detail, "{\"kind\":\"suppression\",\"evidence\":");
-    json_append_string(&detail, text_of(evidence));
+    buffer_append_byte(&detail, '{');
+    json_append_member(&detail, "kind", "suppression");
+    json_append_member(&detail, "evidence", evidence);
     buffer_append_byte(&detail, '}');
     char *copy = arena_copy_text(arena, buffer_text(&detail));
     buffer_free(&detail);
@@ -728,8 +730,8 @@ static void fill_usage(struct submission *submission,
     if (taken->over.code == 0 || taken->mode != USAGE_FORCED) {
         return;
     }
-    buffer_append_string(&detail, "{\"over_limit\":");
-    json_append_string(&detail, text_of(taken->over.text));
+    buffer_append_byte(&detail, '{');
+    json_append_member(&detail, "over_limit", taken->over.text);
     buffer_append_byte(&detail, '}');
     row->accepted_detail = arena_copy_text(arena, buffer_text(&detail));
     buffer_free(&detail);
