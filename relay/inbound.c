@@ -17,9 +17,9 @@
 #include "relay/inbound_return.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
-#include "relay/returned_mail.h"
 #include "tracking/compose.h"
 #include "tracking/return_path.h"
+#include "tracking/returned_mail.h"
 
 struct inbound {
     struct inbound_options options;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "relay/returned_mail.h"
+#include "tracking/returned_mail.h"
 
 #include <string.h>
 
