@@ -203,8 +203,7 @@ static void on_mail(void *owner, const struct smtp_transaction *transaction,
     struct intake_client *client = owner;
     const struct directory_account *account = account_of(client);
     if (!can_store(client->intake)) {
-        smtp_reply_set(out_reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(out_reply);
     } else if (account != NULL) {
         struct quota_subject subject = subject_of(client, account);
         policy_check_sender(client->intake->directory, account,
@@ -288,8 +287,7 @@ static void on_recipient_checked(void *owner, enum database_result result,
     struct smtp_reply reply = { 0 };
     client->recipient_check = NULL;
     if (result != DATABASE_DONE) {
-        smtp_reply_set(&reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(&reply);
     } else if (count > 0) {
         refuse_recipient(client, client->asked_transaction,
                          client->asked_address, &suppressions[0], &reply);
@@ -835,8 +833,7 @@ static void check_again(const struct candidate *candidate,
 {
     policy_check_relaying(account, &candidate->client->facts->peer, out_reply);
     if (out_reply->code == 0 && taken->result != DATABASE_DONE) {
-        smtp_reply_set(out_reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(out_reply);
     } else if (out_reply->code == 0 && is_key_in_flight(candidate)) {
         refuse_for_now(out_reply);
     }
@@ -891,8 +888,7 @@ static void on_admission(void *owner, const struct admission *admission)
     candidate->admission_check = NULL;
     policy_check_relaying(account, &client->facts->peer, &reply);
     if (reply.code == 0 && admission->result != DATABASE_DONE) {
-        smtp_reply_set(&reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(&reply);
     }
     if (reply.code != 0) { /* the account went while we asked */
         smtp_server_finish(client->session, &reply);
@@ -1094,8 +1090,7 @@ static void on_message(void *owner, struct smtp_transaction *transaction,
     struct smtp_reply reply = { 0 };
     policy_check_relaying(account, &client->facts->peer, &reply);
     if (reply.code == 0 && !can_store(client->intake)) {
-        smtp_reply_set(&reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(&reply);
     }
     if (reply.code != 0) {
         smtp_server_finish(client->session, &reply);
