@@ -628,14 +628,6 @@ static void print_file(const struct config *config, FILE *out)
     }
 }
 
-static void append_member(struct buffer *json, const char *name,
-                          const char *value)
-{
-    char before = json->data[json->length - 1];
-    buffer_printf(json, "%s\"%s\":", before == '{' ? "" : ",", name);
-    json_append_string(json, text_of(value));
-}
-
 static void print_json(const struct config *config, FILE *out)
 {
     const struct load *load = &config->current;
@@ -644,13 +636,14 @@ static void print_json(const struct config *config, FILE *out)
         const struct entry *entry = &load->entries[i];
         for (const struct row *row = entry->rows; row; row = row->next) {
             buffer_append_string(&json, json.length > 0 ? ",\n {" : " {");
-            append_member(&json, "section", entry->setting->section);
-            append_member(&json, "key", row->key);
-            append_member(&json, "value", shown_value(entry, row));
-            append_member(&json, "origin", row->origin);
-            append_member(&json, "type",
-                          setting_type_text(entry->setting->type));
-            append_member(&json, "description", entry->setting->description);
+            json_append_member(&json, "section", entry->setting->section);
+            json_append_member(&json, "key", row->key);
+            json_append_member(&json, "value", shown_value(entry, row));
+            json_append_member(&json, "origin", row->origin);
+            json_append_member(&json, "type",
+                               setting_type_text(entry->setting->type));
+            json_append_member(&json, "description",
+                               entry->setting->description);
             buffer_append_byte(&json, '}');
         }
     }

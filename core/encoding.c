@@ -221,6 +221,36 @@ void json_append_string(struct buffer *buffer, struct text bytes)
     buffer_append_byte(buffer, '"');
 }
 
+void json_append_name(struct buffer *object, const char *name)
+{
+    check(object->length > 0);
+    bool is_first = object->data[object->length - 1] == '{';
+    buffer_printf(object, "%s\"%s\":", is_first ? "" : ",", name);
+}
+
+void json_append_member(struct buffer *object, const char *name,
+                        const char *value)
+{
+    json_append_name(object, name);
+    json_append_string(object, text_of(value));
+}
+
+void big_endian_write(uint8_t *out_bytes, size_t length, uint64_t number)
+{
+    for (size_t i = length; i-- > 0; number >>= 8) {
+        out_bytes[i] = (uint8_t)number;
+    }
+}
+
+uint64_t big_endian_read(const uint8_t *bytes, size_t length)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < length; i++) {
+        number = number << 8 | bytes[i];
+    }
+    return number;
+}
+
 /* Looking an algorithm up takes longer than hashing a line: do it once. */
 static EVP_MD *fetched_sha256;
 

@@ -44,6 +44,12 @@ struct text acceptance_transcript(struct arena *arena,
     return text;
 }
 
+void acceptance_refuse_for_now(struct smtp_reply *out_reply)
+{
+    smtp_reply_set(out_reply, 451, "4.3.0",
+                   "Mail cannot be stored just now: try again later");
+}
+
 const char *acceptance_tls(const struct smtp_client_facts *facts,
                            struct arena *arena)
 {

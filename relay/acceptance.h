@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is kept of how a message came in, whichever door it took. */
+/* What is kept and said of a message that comes in, whichever door it took. */
 #ifndef BATON_RELAY_ACCEPTANCE_H
 #define BATON_RELAY_ACCEPTANCE_H
 
@@ -23,6 +23,9 @@ void acceptance_write_received(const struct smtp_client_facts *facts,
 struct text acceptance_transcript(struct arena *arena,
                                   const struct transcript *transcript,
                                   int64_t message_id);
+
+/* 451: nothing can be stored now, and the client should come again. */
+void acceptance_refuse_for_now(struct smtp_reply *out_reply);
 
 /* TLS version and cipher, in the arena; NULL in clear. */
 const char *acceptance_tls(const struct smtp_client_facts *facts,

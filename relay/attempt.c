@@ -10,10 +10,10 @@
 #include "relay/attempt.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/encoding.h"
 #include "core/id.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -264,35 +264,43 @@ static void fill_attempt(struct attempt_record *record,
     buffer_free(&reply);
 }
 
+static void append_class(struct buffer *detail,
+                         const struct delivery_result *result)
+{
+    bool suppresses = result->suppression.reason != NULL &&
+                      result->suppression.inactive_count == 0;
+    json_append_member(detail, "class", result->bounce_class);
+    json_append_member(detail, "severity", result->bounce_severity);
+    json_append_name(detail, "suppresses");
+    buffer_append_string(detail, suppresses ? "true" : "false");
+}
+
 static void fill_event(struct attempt_record *record, const char *kind,
                        const struct smtp_outcome *outcome)
 {
     struct delivery_result *result = &record->result;
-    json_t *detail = json_pack(
-        "{s:i, s:s, s:s, s:i, s:s, s:s}", "attempt", result->attempt_number,
-        "host", result->host != NULL ? result->host : "", "address",
-        result->address != NULL ? result->address : "", "reply_code",
-        outcome->reply.code, "enhanced_code", outcome->enhanced, "reply",
-        result->reply != NULL ? result->reply : outcome->text);
-    if (detail != NULL && result->bounce_class != NULL) {
-        json_object_set_new(detail, "class", json_string(result->bounce_class));
-        json_object_set_new(detail, "severity",
-                            json_string(result->bounce_severity));
-        json_object_set_new(
-            detail, "suppresses",
-            json_boolean(result->suppression.reason != NULL &&
-                         result->suppression.inactive_count == 0));
+    struct buffer detail = { 0 };
+    buffer_printf(&detail, "{\"attempt\":%d", result->attempt_number);
+    json_append_member(&detail, "host",
+                       result->host != NULL ? result->host : "");
+    json_append_member(&detail, "address",
+                       result->address != NULL ? result->address : "");
+    json_append_name(&detail, "reply_code");
+    buffer_printf(&detail, "%d", outcome->reply.code);
+    json_append_member(&detail, "enhanced_code", outcome->enhanced);
+    json_append_member(&detail, "reply",
+                       result->reply != NULL ? result->reply : outcome->text);
+    if (result->bounce_class != NULL) {
+        append_class(&detail, result);
     }
-    if (detail != NULL && record->bypassed != NULL) {
-        json_object_set_new(detail, "bypassed", json_string(record->bypassed));
+    if (record->bypassed != NULL) {
+        json_append_member(&detail, "bypassed", record->bypassed);
     }
-    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    buffer_append_byte(&detail, '}');
     result->event_kind = kind;
     result->event_id = id_make();
-    result->event_detail =
-        text != NULL ? arena_copy_string(record->arena, text) : "{}";
-    memory_free(text); /* jansson allocates with malloc */
-    json_decref(detail);
+    result->event_detail = arena_copy_text(record->arena, buffer_text(&detail));
+    buffer_free(&detail);
 }
 
 static void log_attempt(const struct attempt_record *record,
@@ -523,19 +531,19 @@ void attempt_suppress(struct attempt_writer *writer,
 {
     struct attempt_record *record = create_record(writer, delivery);
     struct delivery_result *result = &record->result;
-    json_t *detail = json_pack("{s:s, s:s}", "reason", suppression->reason,
-                               "evidence", suppression->evidence);
-    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    struct buffer detail = { 0 };
+    buffer_append_byte(&detail, '{');
+    json_append_member(&detail, "reason", suppression->reason);
+    json_append_member(&detail, "evidence", suppression->evidence);
+    buffer_append_byte(&detail, '}');
     result->attempt_number = delivery->attempt_count;
     result->next = RESULT_FINISHED;
     result->state = "suppressed";
     result->reply = suppression_describe(suppression, record->arena);
     result->event_kind = "suppressed";
     result->event_id = id_make();
-    result->event_detail =
-        text != NULL ? arena_copy_string(record->arena, text) : "{}";
-    memory_free(text); /* jansson allocates with malloc */
-    json_decref(detail);
+    result->event_detail = arena_copy_text(record->arena, buffer_text(&detail));
+    buffer_free(&detail);
     metric_add(&relay_metrics[METRIC_SUPPRESSED], 1);
     log_info(NULL, "suppressed",
              "message=%" PRId64 " delivery=%" PRId64

@@ -62,7 +62,10 @@ void inspection_add(struct inspection *inspection,
     added->name = added->name != NULL ? added->name : "";
     added->expected = added->expected != NULL ? added->expected : "";
     added->found = added->found != NULL ? added->found : "";
-    added->advice = added->advice != NULL ? added->advice : "";
+    /* It may quote what was published, or be cut within a character. */
+    added->advice = added->advice != NULL
+                        ? inspection_clean(inspection, text_of(added->advice))
+                        : "";
 }
 
 bool inspection_is_right(const struct inspection *inspection,

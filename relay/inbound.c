@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  *   RCPT ─> find_target ──> 250, 452, 550
- *   data ─> loop? ─┬─> returned_mail_read ─> DKIM ─> inbound_return ─────┐
- *                  │   (helper thread)       (of complaints)             │
- *                  └─> inbound_forward ──────────────────────────────────┴─>
- * answer
+ *   data ─> loop? ─┬─> returned_mail_read ─> DKIM ─> inbound_return ────┐
+ *                  │   (helper thread)       (of complaints)            │
+ *                  └─> inbound_forward ────────────────> the answer <───┘
  */
 #include "relay/inbound.h"
 
@@ -16,13 +15,14 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "dkim/verifier.h"
+#include "relay/acceptance.h"
 #include "relay/inbound_forward.h"
 #include "relay/inbound_return.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
-#include "relay/returned_mail.h"
 #include "tracking/compose.h"
 #include "tracking/return_path.h"
+#include "tracking/returned_mail.h"
 
 /* A larger report is not verified. */
 #define VERIFIED_BYTES_MAX ((size_t)1024 * 1024)
@@ -136,12 +136,12 @@ static void on_mail(void *owner, const struct smtp_transaction *transaction,
     const struct inbound_client *client = owner;
     (void)transaction;
     if (!can_store(client->inbound)) {
-        smtp_reply_set(out_reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(out_reply);
     }
 }
 
-bool inbound_is_our_host(const struct directory *directory, const char *domain)
+/* Whether tokens are ours under this (normalised) domain. */
+static bool is_our_host(const struct directory *directory, const char *domain)
 {
     const char *host = relay_settings_return_host();
     return (host[0] != '\0' && strcmp(domain, host) == 0) ||
@@ -161,7 +161,7 @@ static struct target find_target(const struct inbound *inbound,
 {
     struct text local = text_of(recipient->local);
     struct target target = { .kind = TARGET_NONE };
-    bool is_ours = inbound_is_our_host(inbound->directory, recipient->domain);
+    bool is_ours = is_our_host(inbound->directory, recipient->domain);
     bool is_hostname = text_is_ignoring_case(text_of(recipient->domain),
                                              relay_settings_now()->hostname);
     if (is_ours &&
@@ -197,8 +197,7 @@ static void on_recipient(void *owner,
     const struct inbound_client *client = owner;
     const struct inbound *inbound = client->inbound;
     if (!can_store(inbound)) {
-        smtp_reply_set(out_reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(out_reply);
         return;
     }
     struct target target = find_target(inbound, recipient);
@@ -399,8 +398,7 @@ static bool check_message(struct inbound_client *client,
         smtp_reply_set(&reply, 451, "4.3.0",
                        "The address was just removed: try again");
     } else if (!can_store(client->inbound)) {
-        smtp_reply_set(&reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(&reply);
     } else if (!compose_check_loop(message, &refusal) ||
                (is_handed_on && !compose_check_header(message, &refusal))) {
         smtp_reply_set(&reply, refusal.code, refusal.enhanced, "%s",

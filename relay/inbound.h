@@ -43,9 +43,6 @@ void inbound_free(struct inbound **inbound);
 void inbound_set_directory(struct inbound *inbound,
                            const struct directory *directory);
 
-/* Whether tokens are ours under this (normalised) domain. */
-bool inbound_is_our_host(const struct directory *directory, const char *domain);
-
 /* For smtp_server_options; the owner is the inbound. */
 extern const struct smtp_server_handler inbound_smtp_handler;
 

@@ -15,10 +15,10 @@
 #ifndef BATON_RELAY_INBOUND_RETURN_H
 #define BATON_RELAY_INBOUND_RETURN_H
 
-#include "relay/returned_mail.h"
 #include "smtp/reply.h"
 #include "sql/database.h"
 #include "sql/directory.h"
+#include "tracking/returned_mail.h"
 
 /* What this is done with; the owner of many of them. */
 struct inbound_returns;

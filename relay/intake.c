@@ -9,7 +9,6 @@
 #include "relay/content_digest.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -204,8 +203,7 @@ static void on_mail(void *owner, const struct smtp_transaction *transaction,
     struct intake_client *client = owner;
     const struct directory_account *account = account_of(client);
     if (!can_store(client->intake)) {
-        smtp_reply_set(out_reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(out_reply);
     } else if (account != NULL) {
         struct quota_subject subject = subject_of(client, account);
         policy_check_sender(client->intake->directory, account,
@@ -238,10 +236,13 @@ static void record_rejection(const struct intake_client *client,
     struct rejection *rejection = arena_alloc(arena, sizeof(*rejection));
     struct buffer text = { 0 };
     smtp_reply_print(reply, &text);
-    json_t *detail =
-        json_pack("{s:s, s:s, s:s, s:i}", "kind", kind, "reply", text.data,
-                  "sender", sender, "recipients", (int)recipient_count);
-    char *json = detail != NULL ? json_dumps(detail, JSON_COMPACT) : NULL;
+    struct buffer detail = { 0 };
+    buffer_append_byte(&detail, '{');
+    json_append_member(&detail, "kind", kind);
+    json_append_member(&detail, "reply", text.data);
+    json_append_member(&detail, "sender", sender);
+    json_append_name(&detail, "recipients");
+    buffer_printf(&detail, "%zu}", recipient_count);
     rejection->arena = arena;
     rejection->event = (struct new_event){
         .account_id = client->account_id,
@@ -252,10 +253,9 @@ static void record_rejection(const struct intake_client *client,
         .quantity = (int32_t)recipient_count,
         .recipient =
             recipient != NULL ? arena_copy_string(arena, recipient) : NULL,
-        .detail = json != NULL ? arena_copy_string(arena, json) : "{}",
+        .detail = arena_copy_text(arena, buffer_text(&detail)),
     };
-    memory_free(json); /* jansson allocates with malloc */
-    json_decref(detail);
+    buffer_free(&detail);
     log_info(smtp_server_session_log(client->session), "message rejected",
              "sender=\"%s\" recipients=%zu reply=\"%s\"",
              log_quote(text_of(sender)), recipient_count,
@@ -287,8 +287,7 @@ static void on_recipient_checked(void *owner, enum database_result result,
     struct smtp_reply reply = { 0 };
     client->recipient_check = NULL;
     if (result != DATABASE_DONE) {
-        smtp_reply_set(&reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(&reply);
     } else if (count > 0) {
         refuse_recipient(client, client->asked_transaction,
                          client->asked_address, &suppressions[0], &reply);
@@ -484,8 +483,9 @@ static const char *describe_suppression(struct arena *arena,
                                         const char *evidence)
 {
     struct buffer detail = { 0 };
-    buffer_append_string(&detail, "{\"kind\":\"suppression\",\"evidence\":");
-    json_append_string(&detail, text_of(evidence));
+    buffer_append_byte(&detail, '{');
+    json_append_member(&detail, "kind", "suppression");
+    json_append_member(&detail, "evidence", evidence);
     buffer_append_byte(&detail, '}');
     char *copy = arena_copy_text(arena, buffer_text(&detail));
     buffer_free(&detail);
@@ -728,8 +728,8 @@ static void fill_usage(struct submission *submission,
     if (taken->over.code == 0 || taken->mode != USAGE_FORCED) {
         return;
     }
-    buffer_append_string(&detail, "{\"over_limit\":");
-    json_append_string(&detail, text_of(taken->over.text));
+    buffer_append_byte(&detail, '{');
+    json_append_member(&detail, "over_limit", taken->over.text);
     buffer_append_byte(&detail, '}');
     row->accepted_detail = arena_copy_text(arena, buffer_text(&detail));
     buffer_free(&detail);
@@ -833,8 +833,7 @@ static void check_again(const struct candidate *candidate,
 {
     policy_check_relaying(account, &candidate->client->facts->peer, out_reply);
     if (out_reply->code == 0 && taken->result != DATABASE_DONE) {
-        smtp_reply_set(out_reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(out_reply);
     } else if (out_reply->code == 0 && is_key_in_flight(candidate)) {
         refuse_for_now(out_reply);
     }
@@ -889,8 +888,7 @@ static void on_admission(void *owner, const struct admission *admission)
     candidate->admission_check = NULL;
     policy_check_relaying(account, &client->facts->peer, &reply);
     if (reply.code == 0 && admission->result != DATABASE_DONE) {
-        smtp_reply_set(&reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(&reply);
     }
     if (reply.code != 0) { /* the account went while we asked */
         smtp_server_finish(client->session, &reply);
@@ -1092,8 +1090,7 @@ static void on_message(void *owner, struct smtp_transaction *transaction,
     struct smtp_reply reply = { 0 };
     policy_check_relaying(account, &client->facts->peer, &reply);
     if (reply.code == 0 && !can_store(client->intake)) {
-        smtp_reply_set(&reply, 451, "4.3.0",
-                       "Mail cannot be stored just now: try again later");
+        acceptance_refuse_for_now(&reply);
     }
     if (reply.code != 0) {
         smtp_server_finish(client->session, &reply);

@@ -414,11 +414,9 @@ bool policy_apply(struct policy *policy, struct arena *arena, const char *name,
 static void append_member(struct buffer *json, const char *name,
                           const char *value)
 {
-    if (value[0] == '\0') {
-        return;
+    if (value[0] != '\0') {
+        json_append_member(json, name, value);
     }
-    buffer_printf(json, "%s\"%s\":", json->length > 1 ? "," : "", name);
-    json_append_string(json, text_of(value));
 }
 
 static void append_settings(struct buffer *json, const struct policy *policy,
@@ -426,7 +424,6 @@ static void append_settings(struct buffer *json, const struct policy *policy,
 {
     struct buffer value = { 0 };
     struct buffer initial_value = { 0 };
-    const char *separator = "";
     for (size_t i = 0; i < policy_setting_count; i++) {
         const struct policy_setting *row = &policy_settings[i];
         buffer_clear(&value);
@@ -435,9 +432,8 @@ static void append_settings(struct buffer *json, const struct policy *policy,
         row->form->write(row->form, (const char *)initial + row->offset,
                          &initial_value);
         if (!text_equal(buffer_text(&value), buffer_text(&initial_value))) {
-            buffer_printf(json, "%s\"%s\":", separator, row->name);
+            json_append_name(json, row->name);
             json_append_string(json, buffer_text(&value));
-            separator = ",";
         }
     }
     buffer_free(&value);

@@ -69,22 +69,6 @@ static bool decode(const char characters[CODE_CHARACTERS],
 
 /* -- fields -- */
 
-static void write_number(uint8_t *out_bytes, size_t length, uint64_t number)
-{
-    for (size_t i = length; i-- > 0; number >>= 8) {
-        out_bytes[i] = (uint8_t)number;
-    }
-}
-
-static uint64_t read_number(const uint8_t *bytes, size_t length)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < length; i++) {
-        number = number << 8 | bytes[i];
-    }
-    return number;
-}
-
 /* False: there is no such key. */
 static bool make_tag(const struct token_keys *keys,
                      const uint8_t fields[FIELD_BYTES],
@@ -93,8 +77,8 @@ static bool make_tag(const struct token_keys *keys,
     uint8_t bytes[1 + FIELD_BYTES] = { DOMAIN_BYTE };
     struct text signed_text = { (const char *)bytes, sizeof(bytes) };
     memcpy(bytes + 1, fields, FIELD_BYTES);
-    return token_keys_tag(keys, (int)read_number(fields + 1, 2), signed_text,
-                          out_tag);
+    return token_keys_tag(keys, (int)big_endian_read(fields + 1, 2),
+                          signed_text, out_tag);
 }
 
 void return_path_write(const struct token_keys *keys,
@@ -107,9 +91,9 @@ void return_path_write(const struct token_keys *keys,
     check(path->account_id >= 0 && path->account_id <= ACCOUNT_ID_MAX);
     check(path->delivery_id >= 0);
     whole[0] = (uint8_t)(VERSION << 4 | (int)path->kind);
-    write_number(whole + 1, 2, (uint64_t)token_keys_signing_id(keys));
-    write_number(whole + 3, 5, (uint64_t)path->account_id);
-    write_number(whole + 8, 8, (uint64_t)path->delivery_id);
+    big_endian_write(whole + 1, 2, (uint64_t)token_keys_signing_id(keys));
+    big_endian_write(whole + 3, 5, (uint64_t)path->account_id);
+    big_endian_write(whole + 8, 8, (uint64_t)path->delivery_id);
     bool has_key = make_tag(keys, whole, tag);
     check(has_key);
     memcpy(whole + FIELD_BYTES, tag, TAG_BYTES);
@@ -134,7 +118,7 @@ bool return_path_read(const struct token_keys *keys, struct text local,
     bool is_signed =
         bytes_equal_constant_time(tag, whole + FIELD_BYTES, TAG_BYTES);
     unsigned kind = whole[0] & 15;
-    uint64_t delivery_id = read_number(whole + 8, 8);
+    uint64_t delivery_id = big_endian_read(whole + 8, 8);
     bool is_right = whole[0] >> 4 == VERSION && kind >= RETURN_BOUNCE &&
                     kind <= RETURN_UNSUBSCRIBE && delivery_id <= INT64_MAX &&
                     ascii_lower(characters[0]) == kind_letters[kind & 3] &&
@@ -144,7 +128,7 @@ bool return_path_read(const struct token_keys *keys, struct text local,
     }
     *out_path = (struct return_path){
         .kind = (enum return_path_kind)kind,
-        .account_id = (int64_t)read_number(whole + 3, 5),
+        .account_id = (int64_t)big_endian_read(whole + 3, 5),
         .delivery_id = (int64_t)delivery_id,
     };
     return true;

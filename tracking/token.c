@@ -196,22 +196,6 @@ static bool decode(struct text characters, uint8_t *out_bytes)
 
 /* -- fields -- */
 
-static void write_number(uint8_t *out_bytes, size_t length, uint64_t number)
-{
-    for (size_t i = length; i-- > 0; number >>= 8) {
-        out_bytes[i] = (uint8_t)number;
-    }
-}
-
-static uint64_t read_number(const uint8_t *bytes, size_t length)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < length; i++) {
-        number = number << 8 | bytes[i];
-    }
-    return number;
-}
-
 /* What the tag is made of: kind, fields and, of a click, the target's digest;
  * within one block of SHA-256. */
 struct signed_bytes {
@@ -234,23 +218,23 @@ static void write_fields(const struct token_keys *keys,
     check(token->delivery_id >= 0);
     out->kind = (uint8_t)token->kind;
     out->fields[0] = (uint8_t)(TOKEN_VERSION << 4 | (int)token->privacy);
-    write_number(out->fields + 1, 2, (uint64_t)keys->signing_id);
-    write_number(out->fields + 3, 5, (uint64_t)token->account_id);
-    write_number(out->fields + 8, 8, (uint64_t)place);
-    write_number(out->fields + 16, 4, (uint64_t)number);
+    big_endian_write(out->fields + 1, 2, (uint64_t)keys->signing_id);
+    big_endian_write(out->fields + 3, 5, (uint64_t)token->account_id);
+    big_endian_write(out->fields + 8, 8, (uint64_t)place);
+    big_endian_write(out->fields + 16, 4, (uint64_t)number);
 }
 
 /* False: no version, privacy, group or delivery that we write. */
 static bool read_fields(enum token_kind kind, const uint8_t *fields,
                         struct token *out_token)
 {
-    uint64_t place = read_number(fields + 8, 8);
-    uint64_t number = read_number(fields + 16, 4);
+    uint64_t place = big_endian_read(fields + 8, 8);
+    uint64_t number = big_endian_read(fields + 16, 4);
     bool is_anonymous = (fields[0] & 15) == PRIVACY_ANONYMOUS;
     *out_token = (struct token){
         .kind = kind,
         .privacy = (enum privacy)(fields[0] & 15),
-        .account_id = (int64_t)read_number(fields + 3, 5),
+        .account_id = (int64_t)big_endian_read(fields + 3, 5),
         .delivery_id = is_anonymous ? 0 : (int64_t)place,
         .group_id = kind == TOKEN_UNSUBSCRIBE ? (int64_t)number
                     : is_anonymous            ? (int64_t)place
@@ -348,7 +332,7 @@ static bool read_bytes(const struct token_keys *keys, enum token_kind kind,
     struct token token;
     memcpy(bytes.fields, whole.data, FIELD_BYTES);
     const struct mac_key *key =
-        find_key(keys, (int)read_number(bytes.fields + 1, 2));
+        find_key(keys, (int)big_endian_read(bytes.fields + 1, 2));
     size_t before = out_payload->length;
     bool is_ours =
         open_token(key != NULL ? key : &nobodys, &bytes,

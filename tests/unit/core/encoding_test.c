@@ -94,6 +94,23 @@ static void json_strings(void **state)
     buffer_free(&json);
 }
 
+static void json_members(void **state)
+{
+    (void)state;
+    struct buffer json = { 0 };
+    buffer_append_byte(&json, '{');
+    json_append_member(&json, "a", "\xe9\"");
+    json_append_name(&json, "b");
+    buffer_append_byte(&json, '{');
+    json_append_member(&json, "c", "");
+    buffer_append_string(&json, "}");
+    json_append_member(&json, "d", "}");
+    buffer_append_byte(&json, '}');
+    assert_string_equal(json.data, "{\"a\":\"\\u00e9\\\"\",\"b\":{\"c\":\"\"},"
+                                   "\"d\":\"}\"}");
+    buffer_free(&json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +119,7 @@ int main(void)
         cmocka_unit_test(digests_and_hexadecimal),
         cmocka_unit_test(random_bytes_differ),
         cmocka_unit_test(json_strings),
+        cmocka_unit_test(json_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

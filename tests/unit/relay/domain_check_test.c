@@ -690,6 +690,25 @@ static void the_report_is_json(void **state)
     close_world(&world);
 }
 
+/* Advice quotes what was published, whatever its bytes are. */
+static void advice_is_utf8(void **state)
+{
+    static const struct zone_row rows[ROWS_MAX] = {
+        { RETURN_NAME, TXT, 0, "v=spf1 \xff\xfe -all" },
+        { DMARC_NAME, TXT, 0, "v=DMARC1; p=\xc3(" },
+    };
+    struct world world;
+    (void)state;
+    open_world(&world, rows);
+    (void)start_check(&world, true);
+    loop_run(world.loop);
+    assert_int_equal(world.answer_count, 1);
+    assert_non_null(strstr(world.json, "\\\"?"
+                                       "?\\\""));
+    assert_non_null(strstr(world.json, "p=?("));
+    close_world(&world);
+}
+
 static void a_missing_policy_is_no_fault(void **state)
 {
     static const struct zone_row rows[ROWS_MAX] = {
@@ -765,6 +784,7 @@ int main(void)
         { "D9: each finding says what to do", each_finding_says_what_to_do,
           NULL, NULL, NULL },
         cmocka_unit_test(the_report_is_json),
+        cmocka_unit_test(advice_is_utf8),
         cmocka_unit_test(a_missing_policy_is_no_fault),
         cmocka_unit_test(a_record_may_stand_a_level_too_high),
         cmocka_unit_test(a_cancelled_check_is_silent),

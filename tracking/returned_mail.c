@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "relay/returned_mail.h"
+#include "tracking/returned_mail.h"
 
-#include <jansson.h>
 #include <string.h>
 
+#include "core/encoding.h"
 #include "core/memory.h"
 #include "tracking/arf.h"
 #include "tracking/dsn.h"
@@ -191,34 +191,30 @@ void returned_mail_read(const struct returned_input *input, struct arena *arena,
 
 /* -- the event -- */
 
-static void set(json_t *detail, const char *name, const char *value)
+static void add(struct buffer *detail, const char *name, const char *value)
 {
     if (value[0] != '\0') {
-        struct text text = text_of(value);
-        json_object_set_new(detail, name,
-                            text_is_utf8(text) ? json_string(value)
-                                               : json_string("(not UTF-8)"));
+        json_append_member(detail, name, value);
     }
 }
 
 const char *returned_mail_detail(const struct returned_mail *mail,
                                  struct arena *arena)
 {
-    json_t *detail = json_object();
-    json_object_set_new(detail, "asynchronous", json_true());
-    set(detail, "class", mail->class);
-    set(detail, "severity", mail->severity);
-    set(detail, "status", mail->status);
-    set(detail, "diagnostic", mail->diagnostic);
-    set(detail, "remote_host", mail->remote_host);
-    set(detail, "address", mail->address);
-    set(detail, "feedback_type", mail->feedback_type);
-    set(detail, "dkim", mail->dkim);
-    set(detail, "user_agent", mail->user_agent);
-    set(detail, "source_ip", mail->source_ip);
-    char *text = json_dumps(detail, JSON_COMPACT);
-    const char *copy = text != NULL ? arena_copy_string(arena, text) : "{}";
-    memory_free(text); /* jansson allocates with malloc */
-    json_decref(detail);
+    struct buffer detail = { 0 };
+    buffer_append_string(&detail, "{\"asynchronous\":true");
+    add(&detail, "class", mail->class);
+    add(&detail, "severity", mail->severity);
+    add(&detail, "status", mail->status);
+    add(&detail, "diagnostic", mail->diagnostic);
+    add(&detail, "remote_host", mail->remote_host);
+    add(&detail, "address", mail->address);
+    add(&detail, "feedback_type", mail->feedback_type);
+    add(&detail, "dkim", mail->dkim);
+    add(&detail, "user_agent", mail->user_agent);
+    add(&detail, "source_ip", mail->source_ip);
+    buffer_append_byte(&detail, '}');
+    const char *copy = arena_copy_text(arena, buffer_text(&detail));
+    buffer_free(&detail);
     return copy;
 }

@@ -4,8 +4,8 @@
  * its bytes and the kind of its address, nothing else. A large one takes tens
  * of milliseconds to read: that is for the worker's helper thread.
  */
-#ifndef BATON_RELAY_RETURNED_MAIL_H
-#define BATON_RELAY_RETURNED_MAIL_H
+#ifndef BATON_TRACKING_RETURNED_MAIL_H
+#define BATON_TRACKING_RETURNED_MAIL_H
 
 #include <stdbool.h>
 

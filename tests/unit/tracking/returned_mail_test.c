@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What mail to a return path means: B6, B8, B9, T23. */
-#include "relay/returned_mail.h"
+#include "tracking/returned_mail.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
