@@ -7,6 +7,7 @@
 #include "core/address.h"
 
 #include <idn2.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/memory.h"
@@ -415,6 +416,23 @@ bool domain_normalize(struct text domain, char out_domain[DOMAIN_TEXT_MAX + 1],
     }
     return text_has_8bit(domain) ? normalize_unicode(domain, out_domain, error)
                                  : normalize_ascii(domain, out_domain, error);
+}
+
+bool address_normalize(struct text text, char out_address[ADDRESS_TEXT_MAX + 1],
+                       struct error *error)
+{
+    struct address address;
+    char domain[DOMAIN_TEXT_MAX + 1];
+    if (!address_parse(text, true, &address, error) ||
+        !domain_normalize(address.domain, domain, error)) {
+        return false;
+    }
+    if (text_has_8bit(address.domain)) {
+        address.domain = text_of(domain);
+    }
+    snprintf(out_address, ADDRESS_TEXT_MAX + 1, "%.*s@%.*s",
+             TEXT_ARGUMENTS(address.local), TEXT_ARGUMENTS(address.domain));
+    return true;
 }
 
 bool domain_is_under(const char *domain, const char *parent)

@@ -39,6 +39,12 @@ bool address_needs_smtputf8(const struct address *address); /* 8-bit local */
 bool domain_normalize(struct text domain, char out_domain[DOMAIN_TEXT_MAX + 1],
                       struct error *error) MUST_USE;
 
+/* local@domain as addresses are kept and compared without regard to case: a
+ * domain in other letters as A-labels, all else as written. False: it is none.
+ */
+bool address_normalize(struct text text, char out_address[ADDRESS_TEXT_MAX + 1],
+                       struct error *error) MUST_USE;
+
 /* Whether domain is parent or lies under it; both normalised. */
 bool domain_is_under(const char *domain, const char *parent);
 

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "core/address.h"
 #include "core/clock.h"
 #include "core/text.h"
 #include "relay/command.h"
@@ -101,6 +102,11 @@ const char *command_read_since(const char *written,
 /* Say why a question with --since failed. */
 int command_fail_since(struct command_call *call, const char *since,
                        const struct error *error);
+/* An address as it is kept, in the caller's buffer: with A-labels. What is none
+ * stays as it is: nobody is kept under it. */
+const char *command_kept_address(const char *written,
+                                 char out_kept[ADDRESS_TEXT_MAX + 1]);
+
 bool command_read_domain(const char *name, char *out_domain, size_t size);
 /* A route's target as it may be shown: without the password. */
 void command_print_target(const char *written, struct buffer *out_text);

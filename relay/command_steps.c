@@ -246,6 +246,16 @@ bool command_find_account_option(struct command_call *call,
     return name == NULL || command_find_account(call, name, out_id);
 }
 
+const char *command_kept_address(const char *written,
+                                 char out_kept[ADDRESS_TEXT_MAX + 1])
+{
+    struct error ignored;
+    return written != NULL &&
+                   address_normalize(text_of(written), out_kept, &ignored)
+               ? out_kept
+               : written;
+}
+
 bool command_read_domain(const char *name, char *out_domain, size_t size)
 {
     char domain[DOMAIN_TEXT_MAX + 1];

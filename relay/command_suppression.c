@@ -119,6 +119,7 @@ static int suppression_list(struct command_call *call)
     struct id_text account;
     struct id_text limit;
     struct suppression_scope scope;
+    char kept[ADDRESS_TEXT_MAX + 1];
     const char *written = command_option(call, "--reason");
     const char *reason = written == NULL ? NULL : read_reason(written);
     if (written != NULL && reason == NULL) {
@@ -132,9 +133,12 @@ static int suppression_list(struct command_call *call)
         return COMMAND_FAILED;
     }
     const char *parameters[] = {
-        account.text, command_option(call, "--address"),
-        scope.name,   scope_group(&scope),
-        reason,       limit.text,
+        account.text,
+        command_kept_address(command_option(call, "--address"), kept),
+        scope.name,
+        scope_group(&scope),
+        reason,
+        limit.text,
     };
     struct admin_table *table = command_query(
         call, "admin_suppression_list", parameters, ARRAY_LENGTH(parameters));
@@ -225,6 +229,7 @@ static int suppression_add(struct command_call *call)
     struct id_text seconds;
     struct suppression_scope scope;
     const char *expires = NULL;
+    char kept[ADDRESS_TEXT_MAX + 1];
     const char *written = command_option(call, "--reason");
     const char *evidence = command_option(call, "--evidence");
     const char *reason = read_reason(written != NULL ? written : "manual");
@@ -239,6 +244,7 @@ static int suppression_add(struct command_call *call)
         !read_scope(call, account.text, "account", &scope)) {
         return COMMAND_FAILED;
     }
+    call->arguments[1] = command_kept_address(call->arguments[1], kept);
     const char *parameters[] = {
         account.text,
         call->arguments[1],
@@ -266,6 +272,7 @@ static int suppression_remove(struct command_call *call)
 {
     struct id_text account;
     struct suppression_scope scope;
+    char kept[ADDRESS_TEXT_MAX + 1];
     bool is_all = command_option(call, "--all") != NULL;
     if (is_all && command_option(call, "--group") != NULL) {
         return command_misuse(call, "--all and --group exclude each other");
@@ -274,6 +281,7 @@ static int suppression_remove(struct command_call *call)
         !read_scope(call, account.text, is_all ? "all" : "account", &scope)) {
         return COMMAND_FAILED;
     }
+    call->arguments[1] = command_kept_address(call->arguments[1], kept);
     const char *parameters[] = { account.text, call->arguments[1], scope.name,
                                  scope_group(&scope) };
     struct admin_table *table = command_change_directory(
@@ -532,11 +540,14 @@ static bool check_row(struct import *import, const char *line)
 
 static void keep_row(struct import *import, const char *line)
 {
+    char kept[ADDRESS_TEXT_MAX + 1];
     append_element(&import->lines, line);
     for (size_t c = 0; c < COLUMN_COUNT; c++) {
         const char *value = value_of(import, (enum import_column)c);
         if (c == COLUMN_REASON) {
             value = read_reason(value[0] != '\0' ? value : "manual");
+        } else if (c == COLUMN_ADDRESS) {
+            value = command_kept_address(value, kept);
         }
         append_element(&import->arrays[c], value);
     }

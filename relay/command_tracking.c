@@ -225,6 +225,8 @@ static int untracked_add(struct command_call *call)
     if (!command_find_account(call, call->arguments[0], &id)) {
         return COMMAND_FAILED;
     }
+    char kept[ADDRESS_TEXT_MAX + 1];
+    call->arguments[1] = command_kept_address(call->arguments[1], kept);
     const char *parameters[] = { id.text, call->arguments[1] };
     struct admin_table *table =
         command_change_directory(call, "admin_untracked_add", parameters, 2);
@@ -245,6 +247,8 @@ static int untracked_remove(struct command_call *call)
     if (!command_find_account(call, call->arguments[0], &id)) {
         return COMMAND_FAILED;
     }
+    char kept[ADDRESS_TEXT_MAX + 1];
+    call->arguments[1] = command_kept_address(call->arguments[1], kept);
     const char *parameters[] = { id.text, call->arguments[1] };
     struct admin_table *table =
         command_change_directory(call, "admin_untracked_remove", parameters, 2);

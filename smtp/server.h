@@ -52,7 +52,7 @@ enum smtp_dsn_notify { /* RFC 3461 4.1; 0: not given */
 enum smtp_dsn_return { DSN_RETURN_UNSET, DSN_RETURN_FULL, DSN_RETURN_HEADERS };
 
 struct smtp_recipient {
-    const char *address; /* local@domain as given */
+    const char *address; /* local@domain as given, but with A-labels */
     const char *local;
     const char *domain; /* normalised (address.h) */
     unsigned notify; /* enum smtp_dsn_notify */

@@ -310,6 +310,11 @@ static bool parse_rcpt(struct smtp_server_session *session,
     out_recipient->local = arena_copy_text(arena, command.address.local);
     out_recipient->domain = is_ours ? arena_copy_text(arena, domain)
                                     : arena_copy_string(arena, command.domain);
+    /* One mailbox has one name, whichever labels its domain is written in: a
+     * suppression, an objection and a route are met by both. */
+    if (text_has_8bit(domain)) {
+        domain = text_of(out_recipient->domain);
+    }
     out_recipient->address = arena_printf(
         arena, "%s@%.*s", out_recipient->local, TEXT_ARGUMENTS(domain));
     return true;

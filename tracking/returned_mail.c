@@ -8,6 +8,8 @@
 #include "tracking/arf.h"
 #include "tracking/dsn.h"
 
+/* A report may say anything at any length; what is kept of a word of it. */
+#define WORD_BYTES_MAX 320
 /* So many candidates for a token are tried: a report has a few. */
 #define CANDIDATES_MAX 200
 
@@ -24,6 +26,43 @@ const char *returned_meaning_name(enum returned_meaning meaning)
         [RETURNED_UNSUBSCRIBE] = "unsubscribe",
     };
     return names[meaning];
+}
+
+/* -- words -- */
+
+/* At most so much of it, whole characters of UTF-8. */
+static const char *clip(struct arena *arena, const char *word)
+{
+    struct text text = text_of(word);
+    if (text.length <= WORD_BYTES_MAX) {
+        return word;
+    }
+    text.length = WORD_BYTES_MAX;
+    while (text.length > 0 &&
+           ((unsigned char)word[text.length] & 0xc0) == 0x80) {
+        text.length--;
+    }
+    return arena_copy_text(arena, text);
+}
+
+/* Behind one to three digits; NULL: there are none, or more. */
+static const char *skip_number(const char *at)
+{
+    size_t length = strspn(at, "0123456789");
+    return length >= 1 && length <= 3 ? at + length : NULL;
+}
+
+/* RFC 3463, 2: class "." subject "." detail, of a failure or a delay. */
+static bool is_status(const char *status)
+{
+    if ((status[0] != '4' && status[0] != '5') || status[1] != '.') {
+        return false;
+    }
+    const char *subject_end = skip_number(status + 2);
+    const char *end = subject_end != NULL && *subject_end == '.'
+                          ? skip_number(subject_end + 1)
+                          : NULL;
+    return end != NULL && *end == '\0';
 }
 
 /* -- the token in a returned message -- */
@@ -74,15 +113,16 @@ void returned_mail_find_path(struct returned_mail *mail,
 
 /* -- feedback reports -- */
 
-static void take_feedback(const struct arf *arf, struct returned_mail *out_mail)
+static void take_feedback(const struct arf *arf, struct arena *arena,
+                          struct returned_mail *out_mail)
 {
     bool is_opt_out = arf->type == ARF_OPT_OUT;
     out_mail->meaning = is_opt_out        ? RETURNED_UNSUBSCRIBE
                         : arf->suppresses ? RETURNED_COMPLAINT
                                           : RETURNED_FEEDBACK;
     out_mail->feedback_type = arf_type_name(arf->type);
-    out_mail->user_agent = arf->user_agent;
-    out_mail->source_ip = arf->source_ip;
+    out_mail->user_agent = clip(arena, arf->user_agent);
+    out_mail->source_ip = clip(arena, arf->source_ip);
     out_mail->suppresses = out_mail->meaning == RETURNED_COMPLAINT;
     out_mail->returned_header = arf->returned.header;
 }
@@ -102,7 +142,7 @@ static const struct dsn_recipient *choose_recipient(const struct dsn *dsn)
     return dsn->recipient_count > 0 ? &dsn->recipients[0] : NULL;
 }
 
-static void take_notification(const struct dsn *dsn,
+static void take_notification(const struct dsn *dsn, struct arena *arena,
                               struct returned_mail *out_mail)
 {
     const struct dsn_recipient *recipient = choose_recipient(dsn);
@@ -113,12 +153,13 @@ static void take_notification(const struct dsn *dsn,
     if (recipient != NULL) {
         out_mail->class = bounce_class_name(recipient->verdict.class);
         out_mail->severity = bounce_severity_name(recipient->verdict.severity);
-        out_mail->status = recipient->status;
+        out_mail->status =
+            is_status(recipient->status) ? recipient->status : "";
         out_mail->diagnostic = recipient->diagnostic;
-        out_mail->remote_host = recipient->remote_host[0] != '\0'
-                                    ? recipient->remote_host
-                                    : dsn->reporting_host;
-        out_mail->address = recipient->address;
+        out_mail->remote_host = clip(arena, recipient->remote_host[0] != '\0'
+                                                ? recipient->remote_host
+                                                : dsn->reporting_host);
+        out_mail->address = clip(arena, recipient->address);
         out_mail->suppresses = is_bounce && recipient->verdict.suppresses;
         out_mail->is_inactive =
             is_bounce && recipient->verdict.class == BOUNCE_INACTIVE;
@@ -177,11 +218,11 @@ void returned_mail_read(const struct returned_input *input, struct arena *arena,
     if (is_unsubscribe && (is_feedback || dsn.kind != DSN_NONE)) {
         out_mail->meaning = RETURNED_NOTHING; /* nobody asked for it */
     } else if (is_feedback) {
-        take_feedback(&arf, out_mail);
+        take_feedback(&arf, arena, out_mail);
     } else if (!input->has_path) {
         out_mail->meaning = RETURNED_FOREIGN;
     } else if (dsn.kind == DSN_BOUNCE || dsn.kind == DSN_DELAY) {
-        take_notification(&dsn, out_mail);
+        take_notification(&dsn, arena, out_mail);
     } else if (dsn.kind == DSN_AUTO_REPLY || dsn.kind == DSN_CHALLENGE) {
         take_reply(&dsn, out_mail);
     } else if (dsn.kind == DSN_NONE) {

@@ -405,3 +405,33 @@ def test_clients_that_leave_while_they_are_asked_about(make_baton, make_sink):
         list(pool.map(leave, range(100)))
     assert baton.is_ready()
     assert answer_of(baton, recipient="y@rcpt.example").code == 250
+
+
+@pytest.mark.parametrize("written, said", [
+    ("x@bücher.example", "x@xn--bcher-kva.example"),
+    ("x@XN--bcher-kva.example", "x@BÜCHER.example"),
+    ("ä@bücher.example", "Ä@xn--BCHER-kva.example")])
+def test_t10_a_domain_has_one_name(baton, written, said):
+    """However the domain is written, the mailbox that is not sent to is the one
+    that was suppressed: by the command line, from a file and as a recipient."""
+    def answer(address):
+        with baton.session() as session:
+            session.command("MAIL FROM:<a@sender.example> SMTPUTF8", 250)
+            session.command(f"RCPT TO:<{address}>", 250)
+            return session.data(HELLO, code=None).code
+
+    def is_answered(code):
+        return all(answer(address) == code for address in (written, said)
+                   for _ in range(6))
+
+    baton.cli("suppression", "add", "demo", written)
+    wait_until(lambda: is_answered(550), "the suppression")
+    assert baton.cli_json("suppression", "list", "demo", "--address", said)
+    baton.cli("suppression", "remove", "demo", said)
+    wait_until(lambda: is_answered(250), "its end")
+    path = baton.folder + "/suppressions.csv"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"address,reason\n{said},unsubscribe\n")
+    baton.cli("suppression", "import", "demo", path)
+    wait_until(lambda: is_answered(550), "the import")
+    baton.cli("suppression", "remove", "demo", written)

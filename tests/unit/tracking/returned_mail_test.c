@@ -143,6 +143,73 @@ static void details_are_json(void **state)
     arena_free(&arena);
 }
 
+static void read_bounce(const char *message, struct arena *arena,
+                        struct returned_mail *out_mail)
+{
+    struct returned_input input = { .message = text_of(message),
+                                    .has_path = true,
+                                    .path = { RETURN_BOUNCE, 1, 2 },
+                                    .is_null_sender = true };
+    returned_mail_read(&input, arena, out_mail);
+    assert_int_equal(out_mail->meaning, RETURNED_BOUNCE);
+}
+
+/* T23: what is no code of RFC 3463 is not handed on to the sender. */
+static void a_status_that_is_none_is_not_kept(void **state)
+{
+    static const struct {
+        const char *message;
+        const char *status;
+    } cases[] = {
+        { DSN("failed", "5.1.1", "550 User unknown"), "5.1.1" },
+        { DSN("failed", "4.4.7 (expired)", "550 User unknown"), "4.4.7" },
+        { DSN("failed", "5.1.100", "550 User unknown"), "5.1.100" },
+        { DSN("failed", "5.-1.1", "550 User unknown"), "" },
+        { DSN("failed", "2.0.0", "550 User unknown"), "" },
+        { DSN("failed", "5.1", "550 User unknown"), "" },
+        { DSN("failed", "5.1.1000", "550 User unknown"), "" },
+        { DSN("failed", "5.1.1.1", "550 User unknown"), "" },
+        { DSN("failed", ".....", "550 User unknown"), "" },
+        { DSN("failed", "51.1.1", "550 User unknown"), "" },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct arena *arena = arena_create();
+        struct returned_mail mail;
+        read_bounce(cases[i].message, arena, &mail);
+        assert_string_equal(mail.status, cases[i].status);
+        arena_free(&arena);
+    }
+}
+
+/* T23: a report cannot fill the ledger; what is cut ends with a whole
+ * character. */
+static void long_words_are_cut(void **state)
+{
+    struct buffer message = { 0 };
+    struct arena *arena = arena_create();
+    struct returned_mail mail;
+    (void)state;
+    buffer_append_string(&message,
+                         DSN_HEAD "Action: failed\r\nStatus: 5.1.1\r\n"
+                                  "Final-Recipient: rfc822; ");
+    for (int i = 0; i < 5000; i++) {
+        buffer_append_string(&message, "a");
+    }
+    buffer_append_string(&message, "@x.example\r\nRemote-MTA: dns; x");
+    for (int i = 0; i < 50000; i++) {
+        buffer_append_string(&message, "\xc3\xa4");
+    }
+    buffer_append_string(&message, "\r\n\r\n--b--\r\n");
+    buffer_append_byte(&message, '\0');
+    read_bounce(message.data, arena, &mail);
+    assert_int_equal(strlen(mail.address), 320);
+    assert_int_equal(strlen(mail.remote_host), 319);
+    assert_true(text_is_utf8(text_of(mail.remote_host)));
+    arena_free(&arena);
+    buffer_free(&message);
+}
+
 /* B9: whichever of our addresses the provider left in. */
 static void paths_are_found_in_what_is_returned(void **state)
 {
@@ -188,6 +255,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_mean_what_they_say),
         cmocka_unit_test(details_are_json),
+        cmocka_unit_test(a_status_that_is_none_is_not_kept),
+        cmocka_unit_test(long_words_are_cut),
         cmocka_unit_test(paths_are_found_in_what_is_returned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
