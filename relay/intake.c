@@ -24,6 +24,7 @@
 #include "relay/admission.h"
 #include "relay/authenticator.h"
 #include "relay/message_policy.h"
+#include "relay/notice.h"
 #include "relay/policy.h"
 #include "relay/quota.h"
 #include "relay/relay_metrics.h"
@@ -31,6 +32,7 @@
 #include "relay/sender_domain.h"
 #include "sql/messages.h"
 #include "sql/results.h"
+#include "tracking/automatic.h"
 #include "tracking/compose.h"
 #include "tracking/header.h"
 
@@ -392,6 +394,15 @@ static void decide_policy(const struct candidate *candidate,
     }
 }
 
+/* Who is not to be told when it fails (T24). */
+static void note_automatic(struct text content, struct policy *policy)
+{
+    struct automatic_signs signs;
+    automatic_read(content, &signs);
+    policy->is_automatic = signs.is_automatic;
+    policy->is_bulk = signs.is_bulk;
+}
+
 static struct held_message *make_message(
     const struct candidate *candidate, const struct directory_account *account,
     int64_t group_id, int64_t accepted_at)
@@ -421,6 +432,7 @@ static struct held_message *make_message(
     message->is_sandboxed = control->is_sandboxed;
     message->borrowed_keys = client->intake->options.keys;
     message->policy->bypasses_suppression = control->bypasses_suppression;
+    note_automatic(buffer_text(&transaction->data), message->policy);
     message->policy->pass_through |=
         message_policy_passes_through(client->intake->directory, account);
     message->is_loaded = true;
@@ -492,7 +504,7 @@ static const char *describe_suppression(struct arena *arena,
 }
 
 static const struct new_delivery *delivery_rows(
-    const struct held_message *message)
+    const struct held_message *message, const struct directory_account *account)
 {
     struct new_delivery *rows =
         arena_alloc(message->arena, message->deliveries.count * sizeof(*rows));
@@ -515,6 +527,13 @@ static const struct new_delivery *delivery_rows(
                     ? describe_suppression(message->arena, delivery->refusal)
                     : NULL,
             .refusal_event_id = delivery->refusal != NULL ? id_make() : 0,
+            .refusal_notice =
+                delivery->refusal != NULL
+                    ? notice_of_refusal(message->arena, account, delivery,
+                                        delivery->is_suppressed ? "suppressed"
+                                                                : "over_limit",
+                                        delivery->refusal)
+                    : NULL,
         };
     }
     return rows;
@@ -571,7 +590,7 @@ static void fill_row(struct submission *submission,
         .trace = buffer_text(&message->trace),
         .transcript = { arena_copy_text(arena, transcript), transcript.length },
         .data = buffer_text(&message->data),
-        .deliveries = delivery_rows(message),
+        .deliveries = delivery_rows(message, account_of(submission->client)),
         .delivery_count = message->deliveries.count,
         .worker_id = submission->is_leased
                          ? lease_worker_id(submission->intake->options.lease)

@@ -13,6 +13,8 @@
 #include "sql/database.h"
 #include "sql/query.h"
 
+struct new_notice;
+
 /* A delivery and its message, as far as reports need them. Strings are valid
  * during the callback. */
 struct returned_delivery {
@@ -64,6 +66,7 @@ struct inbound_report {
     const char *suppression;
     const char *evidence;
     const char *recipient; /* whom it suppresses */
+    const struct new_notice *notice; /* of a bounce; NULL: nobody is told */
 };
 
 /* Store it, or answer DATABASE_UNAVAILABLE within [database] commit_timeout. A

@@ -1,0 +1,40 @@
+-- Take a notice that is to be made, with what it tells if that is one failure.
+-- Parameters, spans in milliseconds:
+--   $1 now timestamptz
+--   $2 period bigint
+--   $3 claim bigint   how long nobody else takes it
+-- Columns: account_id bigint, notice_id bigint, account text, addressee text,
+-- is_digest boolean, is_suppressed boolean, delivery_id bigint,
+-- message_id bigint, recipient text, occurred_at timestamptz, status text,
+-- reply text, host text, explanation text, original_recipient text,
+-- accepted_at timestamptz, envelope_id text, dsn_return integer
+SELECT n.account_id, n.notice_id, a.name AS account, n.addressee, n.is_digest,
+       EXISTS (SELECT
+               FROM baton.suppression s
+               WHERE s.account_id = n.account_id
+                 AND s.address = lower(n.addressee)
+                 AND s.group_id IS NULL
+                 AND (s.expires_at IS NULL OR s.expires_at > $1::timestamptz))
+           AS is_suppressed,
+       f.delivery_id, f.message_id, f.recipient, f.occurred_at, f.status,
+       f.reply, f.host, f.explanation, d.original_recipient, m.accepted_at,
+       m.envelope_id, m.dsn_return::integer AS dsn_return
+FROM baton.claim_notice($1::timestamptz, $2::bigint * interval '1 millisecond',
+                        $3::bigint * interval '1 millisecond') AS n
+JOIN baton.account a ON a.account_id = n.account_id
+LEFT JOIN LATERAL (
+    SELECT *
+    FROM baton.notice_failure one
+    WHERE one.account_id = n.account_id AND one.notice_id = n.notice_id
+      AND NOT n.is_digest
+    LIMIT 1) AS f ON true
+LEFT JOIN LATERAL (
+    SELECT *
+    FROM baton.delivery one
+    WHERE one.account_id = f.account_id AND one.delivery_id = f.delivery_id
+    LIMIT 1) AS d ON true
+LEFT JOIN LATERAL (
+    SELECT *
+    FROM baton.message one
+    WHERE one.account_id = f.account_id AND one.message_id = f.message_id
+    LIMIT 1) AS m ON true;
