@@ -20,8 +20,9 @@
 #include "sql/notices.h"
 #include "tracking/notice_digest.h"
 
-#define LOOK_MILLISECONDS 2000 /* of the world's time, whatever clock_rate is \
-                                */
+#define LOOK_MILLISECONDS                               \
+    2000 /* of the world's time, whatever clock_rate is \
+          */
 /* If nothing becomes of a notice, somebody makes it anew after so long. */
 #define CLAIM_MILLISECONDS (5 * 60 * 1000)
 #define DIGEST_DOMAINS_MAX 20
@@ -45,6 +46,7 @@ struct notice_maker {
 };
 
 static void look(void *owner);
+static void claim(struct notice_maker *maker);
 
 static void put_down(struct notice_maker *maker)
 {
@@ -72,7 +74,7 @@ static void on_done(void *owner, enum database_result result)
         return;
     }
     put_down(maker);
-    look(maker);
+    claim(maker);
 }
 
 static void forget(struct notice_maker *maker)
@@ -299,17 +301,37 @@ static void on_claimed(void *owner, enum database_result result,
     }
 }
 
-static void look(void *owner)
+static void claim(struct notice_maker *maker)
 {
-    struct notice_maker *maker = owner;
-    if (maker->is_resting || !database_is_up(maker->database) ||
-        !lease_is_valid(maker->lease)) {
-        look_later(maker);
+    if (maker->is_resting) {
         return;
     }
     maker->query = notice_claim(maker->database, clock_now(),
-                                relay_settings_now()->notice_period,
                                 CLAIM_MILLISECONDS, on_claimed, maker);
+}
+
+static void on_decided(void *owner, enum database_result result,
+                       bool has_notice)
+{
+    struct notice_maker *maker = owner;
+    maker->query = NULL;
+    if (result != DATABASE_DONE || !has_notice) {
+        look_later(maker);
+        return;
+    }
+    claim(maker);
+}
+
+static void look(void *owner)
+{
+    struct notice_maker *maker = owner;
+    if (!database_is_up(maker->database) || !lease_is_valid(maker->lease)) {
+        look_later(maker);
+        return;
+    }
+    maker->query =
+        notice_decide(maker->database, clock_now(),
+                      relay_settings_now()->notice_period, on_decided, maker);
 }
 
 /* -- public -- */

@@ -72,7 +72,6 @@ static void on_claim(void *owner, enum database_result result,
 }
 
 struct query *notice_claim(struct database *database, int64_t now,
-                           int64_t period_milliseconds,
                            int64_t claim_milliseconds,
                            notice_claimed_fn *on_claimed, void *owner)
 {
@@ -80,11 +79,43 @@ struct query *notice_claim(struct database *database, int64_t now,
     struct claim *claim = memory_alloc(sizeof(*claim));
     *claim = (struct claim){ on_claimed, owner };
     parameter_instant(&parameters, now);
-    parameter_int64(&parameters, period_milliseconds);
     parameter_int64(&parameters, claim_milliseconds);
     struct query *query = query_run(database, STATEMENT_NOTICE_CLAIM,
                                     &parameters, on_claim, claim);
     query_keep(query, claim);
+    parameters_free(&parameters);
+    return query;
+}
+
+/* -- deciding -- */
+
+struct decision {
+    notice_decided_fn *on_decided;
+    void *owner;
+};
+
+static void on_decision(void *owner, enum database_result result,
+                        const struct rows *rows, const struct error *error)
+{
+    const struct decision *decision = owner;
+    (void)error;
+    decision->on_decided(decision->owner, result,
+                         result == DATABASE_DONE &&
+                             rows_boolean(rows, 0, "has_notice"));
+}
+
+struct query *notice_decide(struct database *database, int64_t now,
+                            int64_t period_milliseconds,
+                            notice_decided_fn *on_decided, void *owner)
+{
+    struct parameters parameters = { 0 };
+    struct decision *decision = memory_alloc(sizeof(*decision));
+    *decision = (struct decision){ on_decided, owner };
+    parameter_instant(&parameters, now);
+    parameter_int64(&parameters, period_milliseconds);
+    struct query *query = query_run(database, STATEMENT_NOTICE_DECIDE,
+                                    &parameters, on_decision, decision);
+    query_keep(query, decision);
     parameters_free(&parameters);
     return query;
 }

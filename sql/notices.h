@@ -64,13 +64,19 @@ struct claimed_notice {
 /* notice NULL with DATABASE_DONE: there is none. */
 typedef void notice_claimed_fn(void *owner, enum database_result result,
                                const struct claimed_notice *notice);
-/* Decide how what waits is told (one by one, or in digests of periods that
- * ended before now), and take one notice; nobody else takes it until claim
- * milliseconds are over. */
+/* Take a notice; nobody else takes it until claim milliseconds are over. */
 struct query *notice_claim(struct database *database, int64_t now,
-                           int64_t period_milliseconds,
                            int64_t claim_milliseconds,
                            notice_claimed_fn *on_claimed, void *owner);
+
+/* has_notice: there is one to take. */
+typedef void notice_decided_fn(void *owner, enum database_result result,
+                               bool has_notice);
+/* Decide how what waits is told: one by one, or in digests of periods that
+ * ended before now. */
+struct query *notice_decide(struct database *database, int64_t now,
+                            int64_t period_milliseconds,
+                            notice_decided_fn *on_decided, void *owner);
 
 /* One line of what a digest tells, in this order. */
 enum notice_line_kind {

@@ -151,9 +151,9 @@ END;
 $$;
 
 -- Decide about all accounts that have something to decide: walk from account to
--- account in the index of what waits.
+-- account in the index of what waits. Returns whether there is a notice to take.
 CREATE FUNCTION baton.decide_all_notices(p_now timestamptz, p_period interval)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_account bigint := 0;
 BEGIN
@@ -170,26 +170,7 @@ BEGIN
             PERFORM baton.decide_notices(v_account, p_now, p_period);
         END IF;
     END LOOP;
-END;
-$$;
-
--- Take a notice that nobody has, for p_claim. No row: there is none.
-CREATE FUNCTION baton.claim_notice(p_now timestamptz, p_period interval,
-                                   p_claim interval)
-RETURNS SETOF baton.notice LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM baton.decide_all_notices(p_now, p_period);
-    RETURN QUERY
-    UPDATE baton.notice AS n
-    SET claimed_until = p_now + p_claim
-    FROM (SELECT account_id, notice_id
-          FROM baton.notice
-          WHERE claimed_until <= p_now
-          ORDER BY claimed_until, notice_id
-          LIMIT 1
-          FOR UPDATE SKIP LOCKED) AS due
-    WHERE n.account_id = due.account_id AND n.notice_id = due.notice_id
-    RETURNING n.*;
+    RETURN EXISTS (SELECT FROM baton.notice WHERE claimed_until <= p_now);
 END;
 $$;
 

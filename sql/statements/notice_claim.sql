@@ -1,13 +1,24 @@
 -- Take a notice that is to be made, with what it tells if that is one failure.
--- Parameters, spans in milliseconds:
+-- Parameters:
 --   $1 now timestamptz
---   $2 period bigint
---   $3 claim bigint   how long nobody else takes it
+--   $2 claim bigint   milliseconds that nobody else takes it
 -- Columns: account_id bigint, notice_id bigint, account text, addressee text,
 -- is_digest boolean, is_suppressed boolean, delivery_id bigint,
 -- message_id bigint, recipient text, occurred_at timestamptz, status text,
 -- reply text, host text, explanation text, original_recipient text,
 -- accepted_at timestamptz, envelope_id text, dsn_return integer
+WITH taken AS (
+    UPDATE baton.notice AS n
+    SET claimed_until = $1::timestamptz + $2::bigint * interval '1 millisecond'
+    FROM (SELECT account_id, notice_id
+          FROM baton.notice
+          WHERE claimed_until <= $1::timestamptz
+          ORDER BY claimed_until, notice_id
+          LIMIT 1
+          FOR UPDATE SKIP LOCKED) AS due
+    WHERE n.account_id = due.account_id AND n.notice_id = due.notice_id
+    RETURNING n.*
+)
 SELECT n.account_id, n.notice_id, a.name AS account, n.addressee, n.is_digest,
        EXISTS (SELECT
                FROM baton.suppression s
@@ -19,8 +30,7 @@ SELECT n.account_id, n.notice_id, a.name AS account, n.addressee, n.is_digest,
        f.delivery_id, f.message_id, f.recipient, f.occurred_at, f.status,
        f.reply, f.host, f.explanation, d.original_recipient, m.accepted_at,
        m.envelope_id, m.dsn_return::integer AS dsn_return
-FROM baton.claim_notice($1::timestamptz, $2::bigint * interval '1 millisecond',
-                        $3::bigint * interval '1 millisecond') AS n
+FROM taken AS n
 JOIN baton.account a ON a.account_id = n.account_id
 LEFT JOIN LATERAL (
     SELECT *
