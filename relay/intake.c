@@ -339,6 +339,10 @@ static void on_recipient(void *owner,
         struct quota_subject subject = subject_of(client, account);
         quota_check(client->intake->quota, &subject,
                     transaction->recipient_count + 1, out_reply);
+        if (out_reply->code != 0) {
+            record_rejection(client, transaction->sender, recipient->address, 1,
+                             0, "quota", out_reply);
+        }
     }
     if (out_reply->code == 0 && account->refuses_at_rcpt &&
         !account->accepts_refused) {

@@ -199,3 +199,219 @@ COMMENT ON COLUMN report.notice_waiting.reply IS
     'The literal reply, or what happened instead of one.';
 COMMENT ON COLUMN report.notice_waiting.digest_at IS
     'When the digest it goes into is made; NULL: it is told at once.';
+
+-- What the next hop refused for good because it takes no mail from our address
+-- or domain (class reputation_block) is no failure of the recipient and has a counter
+-- of its own.
+ALTER TABLE baton.counter ADD COLUMN blocked bigint NOT NULL DEFAULT 0;
+
+DROP FUNCTION baton.end_bounced(bigint, bigint, bigint, timestamptz, text);
+
+-- As before; p_is_block says which counter moves.
+CREATE FUNCTION baton.end_bounced(p_account bigint, p_delivery bigint,
+                                  p_event bigint, p_at timestamptz,
+                                  p_reply text, p_is_block boolean)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_old baton.delivery;
+    v_worker bigint;
+BEGIN
+    SELECT * INTO v_old
+    FROM baton.delivery
+    WHERE account_id = p_account AND delivery_id = p_delivery;
+    IF v_old.state = 'queued' THEN
+        SELECT worker_id INTO v_worker
+        FROM baton.queue
+        WHERE account_id = p_account AND delivery_id = p_delivery
+        FOR UPDATE;
+    END IF;
+    SELECT * INTO v_old
+    FROM baton.delivery
+    WHERE account_id = p_account AND delivery_id = p_delivery
+    FOR NO KEY UPDATE;
+    IF v_old.state IS NULL OR v_old.state NOT IN ('delivered', 'queued')
+       OR v_old.reports & 1 <> 0 THEN
+        RETURN false;
+    END IF;
+    IF v_old.state = 'queued' THEN
+        DELETE FROM baton.queue
+        WHERE account_id = p_account AND delivery_id = p_delivery;
+        IF v_worker IS NOT NULL THEN
+            PERFORM pg_notify('baton_queue', format('cancel delivery %s %s',
+                                                    p_delivery,
+                                                    v_old.message_id));
+        END IF;
+    END IF;
+    UPDATE baton.delivery
+    SET state = 'failed', finished_at = p_at, last_reply = p_reply
+    WHERE account_id = p_account AND delivery_id = p_delivery;
+    INSERT INTO baton.counter AS c (account_id, group_id, hour, shard, sent,
+                                    failed_permanent, blocked)
+    SELECT p_account, v_old.group_id, hour, baton.counter_shard(p_event, 3),
+           sum(sent_step),
+           sum(CASE WHEN p_is_block THEN 0 ELSE failed_step END),
+           sum(CASE WHEN p_is_block THEN failed_step ELSE 0 END)
+    FROM (VALUES (date_trunc('hour', v_old.finished_at, 'UTC'), -1, 0),
+                 (date_trunc('hour', p_at, 'UTC'), 0, 1))
+        AS step (hour, sent_step, failed_step)
+    WHERE sent_step = 0 OR v_old.state = 'delivered'
+    GROUP BY hour
+    ORDER BY hour
+    ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
+    SET sent = c.sent + EXCLUDED.sent,
+        failed_permanent = c.failed_permanent + EXCLUDED.failed_permanent,
+        blocked = c.blocked + EXCLUDED.blocked;
+    RETURN true;
+END;
+$$;
+
+CREATE OR REPLACE FUNCTION baton.take_report(p_account bigint, p_delivery bigint,
+                                  p_event bigint, p_at timestamptz, p_kind text,
+                                  p_detail jsonb, p_reply text, p_client text)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_delivery baton.delivery;
+    v_ended boolean := false;
+BEGIN
+    IF p_kind = 'bounced' THEN
+        v_ended := baton.end_bounced(p_account, p_delivery, p_event, p_at,
+                                     p_reply,
+                                     coalesce(p_detail ->> 'class' = 'reputation_block',
+                                              false));
+    END IF;
+    UPDATE baton.delivery
+    SET reports = reports | baton.report_bit(p_kind)
+    WHERE account_id = p_account
+      AND delivery_id = p_delivery
+      AND reports & baton.report_bit(p_kind) = 0
+    RETURNING * INTO v_delivery;
+    IF v_delivery.delivery_id IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO baton.event (account_id, event_id, occurred_at, kind,
+                             message_id, delivery_id, recipient, detail,
+                             group_id, client_address)
+    VALUES (p_account, p_event, p_at, p_kind, v_delivery.message_id, p_delivery,
+            v_delivery.recipient, p_detail, v_delivery.group_id, p_client);
+    IF p_kind = 'complained' THEN
+        INSERT INTO baton.counter AS c (account_id, group_id, hour, shard,
+                                        complaints)
+        VALUES (p_account, v_delivery.group_id, date_trunc('hour', p_at, 'UTC'),
+                baton.counter_shard(p_event, 3), 1)
+        ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
+        SET complaints = c.complaints + 1;
+    END IF;
+END;
+$$;
+
+CREATE OR REPLACE VIEW report.counters_hourly AS
+SELECT c.account_id, a.name AS account, c.group_id,
+       CASE c.group_id WHEN 0 THEN '' ELSE g.name END AS group_name, c.hour,
+       c.outbound, c.bytes, c.refused, c.sent, c.deferred,
+       c.failed_permanent + c.failed_expired + c.failed_suppressed AS failed,
+       c.failed_permanent, c.failed_expired, c.failed_suppressed, c.cancelled,
+       c.complaints, c.opens, c.opens_unique, c.opens_human, c.clicks,
+       c.clicks_unique, c.clicks_human, c.unsubscribes, c.resubscribes,
+       c.inbound, c.blocked
+FROM (SELECT account_id, group_id, hour, sum(outbound)::bigint AS outbound,
+             sum(bytes)::bigint AS bytes, sum(refused)::bigint AS refused,
+             sum(sent)::bigint AS sent, sum(deferred)::bigint AS deferred,
+             sum(failed_permanent)::bigint AS failed_permanent,
+             sum(failed_expired)::bigint AS failed_expired,
+             sum(failed_suppressed)::bigint AS failed_suppressed,
+             sum(cancelled)::bigint AS cancelled,
+             sum(complaints)::bigint AS complaints,
+             sum(opens)::bigint AS opens,
+             sum(opens_unique)::bigint AS opens_unique,
+             sum(opens_human)::bigint AS opens_human,
+             sum(clicks)::bigint AS clicks,
+             sum(clicks_unique)::bigint AS clicks_unique,
+             sum(clicks_human)::bigint AS clicks_human,
+             sum(unsubscribes)::bigint AS unsubscribes,
+             sum(resubscribes)::bigint AS resubscribes,
+             sum(inbound)::bigint AS inbound,
+             sum(blocked)::bigint AS blocked
+      FROM baton.counter
+      GROUP BY account_id, group_id, hour) AS c
+LEFT JOIN baton.account a USING (account_id)
+LEFT JOIN baton.message_group g USING (account_id, group_id);
+
+CREATE OR REPLACE VIEW report.counters_daily AS
+SELECT account_id, account, group_id, group_name,
+       (hour AT TIME ZONE 'UTC')::date AS day, sum(outbound)::bigint AS outbound,
+       sum(bytes)::bigint AS bytes, sum(refused)::bigint AS refused,
+       sum(sent)::bigint AS sent, sum(deferred)::bigint AS deferred,
+       sum(failed)::bigint AS failed,
+       sum(failed_permanent)::bigint AS failed_permanent,
+       sum(failed_expired)::bigint AS failed_expired,
+       sum(failed_suppressed)::bigint AS failed_suppressed,
+       sum(cancelled)::bigint AS cancelled,
+       sum(complaints)::bigint AS complaints, sum(opens)::bigint AS opens,
+       sum(opens_unique)::bigint AS opens_unique,
+       sum(opens_human)::bigint AS opens_human, sum(clicks)::bigint AS clicks,
+       sum(clicks_unique)::bigint AS clicks_unique,
+       sum(clicks_human)::bigint AS clicks_human,
+       sum(unsubscribes)::bigint AS unsubscribes,
+       sum(resubscribes)::bigint AS resubscribes, sum(inbound)::bigint AS inbound,
+       sum(blocked)::bigint AS blocked
+FROM report.counters_hourly
+GROUP BY account_id, account, group_id, group_name, day;
+
+CREATE OR REPLACE VIEW report.group_summary AS
+SELECT c.account_id, c.account, c.group_id, c.group_name, c.kind,
+       c.first_hour, c.last_hour, c.outbound, c.bytes, c.refused,
+       c.sent, c.deferred, c.failed, c.failed_permanent,
+       c.failed_expired, c.failed_suppressed, c.cancelled,
+       c.complaints, c.opens, c.opens_unique, c.opens_human, c.clicks,
+       c.clicks_unique, c.clicks_human, c.unsubscribes,
+       c.resubscribes, c.inbound,
+       baton.share(sent, outbound) AS sent_rate,
+       baton.share(failed, outbound) AS failed_rate,
+       baton.share(opens_human, sent) AS open_rate,
+       baton.share(clicks_human, sent) AS click_rate,
+       baton.share(clicks_human, opens_human) AS click_to_open_rate,
+       baton.share(unsubscribes, sent) AS unsubscribe_rate,
+       baton.share(complaints, sent) AS complaint_rate, c.blocked
+FROM (SELECT h.account_id, h.account, h.group_id, h.group_name,
+             coalesce(g.kind, 'transactional') AS kind,
+             min(h.hour) AS first_hour, max(h.hour) AS last_hour,
+             sum(outbound)::bigint AS outbound, sum(bytes)::bigint AS bytes,
+             sum(refused)::bigint AS refused, sum(sent)::bigint AS sent,
+             sum(deferred)::bigint AS deferred, sum(failed)::bigint AS failed,
+             sum(failed_permanent)::bigint AS failed_permanent,
+             sum(failed_expired)::bigint AS failed_expired,
+             sum(failed_suppressed)::bigint AS failed_suppressed,
+             sum(cancelled)::bigint AS cancelled,
+             sum(complaints)::bigint AS complaints, sum(opens)::bigint AS opens,
+             sum(opens_unique)::bigint AS opens_unique,
+             sum(opens_human)::bigint AS opens_human,
+             sum(clicks)::bigint AS clicks,
+             sum(clicks_unique)::bigint AS clicks_unique,
+             sum(clicks_human)::bigint AS clicks_human,
+             sum(unsubscribes)::bigint AS unsubscribes,
+             sum(resubscribes)::bigint AS resubscribes,
+             sum(inbound)::bigint AS inbound,
+             sum(blocked)::bigint AS blocked
+      FROM report.counters_hourly h
+      LEFT JOIN baton.message_group g USING (account_id, group_id)
+      GROUP BY h.account_id, h.account, h.group_id, h.group_name, g.kind) AS c;
+
+DO $$
+DECLARE
+    v_view text;
+BEGIN
+    FOREACH v_view IN ARRAY ARRAY['counters_hourly', 'counters_daily',
+                                  'group_summary'] LOOP
+        EXECUTE format('COMMENT ON COLUMN report.%I.failed_permanent IS %L',
+            v_view, 'Deliveries that were refused for good (5yz) because of '
+            'the recipient or the message, in the dialogue or by a report '
+            'that came later.');
+        EXECUTE format('COMMENT ON COLUMN report.%I.blocked IS %L', v_view,
+            'Deliveries that were refused for good because our address or '
+            'domain is blocked (class reputation_block). Not part of failed.');
+        EXECUTE format('COMMENT ON COLUMN report.%I.refused IS %L', v_view,
+            'Recipients that were refused in the dialogue, or taken over a '
+            'limit and not sent to.');
+    END LOOP;
+END;
+$$;

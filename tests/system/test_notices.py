@@ -210,7 +210,7 @@ def test_no_notice_is_lost_or_doubled_by_kill_9(relay):
     baton.start()
     wait_until_told(baton)
     stored = baton.value("SELECT count(*) FROM baton.idempotency"
-                         " WHERE key LIKE 'notice %'")
+                         " WHERE key LIKE %s", 'notice %')
     told = singles(sink)
     named = [name for one in digests(sink) for name in listed(one)]
     assert len(told) + len(named) == len(recipients)
