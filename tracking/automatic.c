@@ -3,10 +3,20 @@
 
 #include "tracking/header.h"
 
-/* The value up to a comment or a parameter: "no (really)", "no; owner=x". */
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+/* The value, folded or not, up to a comment or a parameter: "no (really)",
+ * "no; owner=x". */
 static struct text first_word(struct text value)
 {
-    value = text_trim(value);
+    size_t start = 0;
+    while (start < value.length && is_blank(value.data[start])) {
+        start++;
+    }
+    value = text_slice(value, start, value.length);
     size_t end = 0;
     while (end < value.length &&
            (ascii_is_alnum(value.data[end]) || value.data[end] == '-')) {

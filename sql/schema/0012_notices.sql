@@ -201,8 +201,8 @@ COMMENT ON COLUMN report.notice_waiting.digest_at IS
     'When the digest it goes into is made; NULL: it is told at once.';
 
 -- What the next hop refused for good because it takes no mail from our address
--- or domain (class reputation_block) is no failure of the recipient and has a counter
--- of its own.
+-- or domain (class reputation_block) is no failure of the recipient and has a
+-- counter of its own.
 ALTER TABLE baton.counter ADD COLUMN blocked bigint NOT NULL DEFAULT 0;
 
 DROP FUNCTION baton.end_bounced(bigint, bigint, bigint, timestamptz, text);
@@ -276,8 +276,8 @@ BEGIN
     IF p_kind = 'bounced' THEN
         v_ended := baton.end_bounced(p_account, p_delivery, p_event, p_at,
                                      p_reply,
-                                     coalesce(p_detail ->> 'class' = 'reputation_block',
-                                              false));
+                                     coalesce(p_detail ->> 'class'
+                                              = 'reputation_block', false));
     END IF;
     UPDATE baton.delivery
     SET reports = reports | baton.report_bit(p_kind)

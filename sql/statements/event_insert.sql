@@ -34,7 +34,8 @@ WITH given AS MATERIALIZED (
 ), counted AS (
     SELECT account_id, group_id, date_trunc('hour', occurred_at, 'UTC') AS hour,
            baton.counter_shard(event_id, lane) AS shard,
-           CASE WHEN kind = 'bounced' AND detail::jsonb ->> 'class' = 'reputation_block'
+           CASE WHEN kind = 'bounced'
+                     AND detail::jsonb ->> 'class' = 'reputation_block'
                 THEN 'blocked' ELSE kind END AS kind,
            quantity, bytes
     FROM given
