@@ -27,6 +27,7 @@
 #include "relay/notice.h"
 #include "relay/policy.h"
 #include "relay/quota.h"
+#include "relay/refusal_tally.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
 #include "relay/sender_domain.h"
@@ -42,6 +43,7 @@ struct intake {
     struct authenticator *authenticator;
     struct sender_domains *sender_domains;
     struct quota *quota;
+    struct refusal_tally *refusals;
     struct list submissions; /* being stored */
     struct map *keys; /* submissions by account and idempotency key */
 };
@@ -340,8 +342,8 @@ static void on_recipient(void *owner,
         quota_check(client->intake->quota, &subject,
                     transaction->recipient_count + 1, out_reply);
         if (out_reply->code != 0) {
-            record_rejection(client, transaction->sender, recipient->address, 1,
-                             0, "quota", out_reply);
+            refusal_tally_add(client->intake->refusals, client->account_id, 1,
+                              out_reply);
         }
     }
     if (out_reply->code == 0 && account->refuses_at_rcpt &&
@@ -841,6 +843,8 @@ static void refuse_over_limit(struct candidate *candidate,
              candidate->transaction->recipient_count,
              log_quote(buffer_text(&text)));
     buffer_free(&text);
+    refusal_tally_add(client->intake->refusals, client->account_id,
+                      candidate->transaction->recipient_count, reply);
     smtp_server_finish(client->session, reply);
 }
 
@@ -1149,6 +1153,7 @@ struct intake *intake_create(const struct intake_options *options)
         sender_domains_create(options->loop, options->resolver);
     intake->quota =
         quota_create(options->loop, options->database, options->lease);
+    intake->refusals = refusal_tally_create(options->loop, options->database);
     intake->keys = map_create();
     return intake;
 }
@@ -1166,6 +1171,7 @@ void intake_free(struct intake **intake)
         authenticator_free(&(*intake)->authenticator);
         sender_domains_free(&(*intake)->sender_domains);
         quota_free(&(*intake)->quota);
+        refusal_tally_free(&(*intake)->refusals);
         map_free(&(*intake)->keys);
         memory_free(*intake);
         *intake = NULL;

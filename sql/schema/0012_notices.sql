@@ -196,7 +196,7 @@ COMMENT ON COLUMN report.notice_waiting.class IS
     'What the failure means: invalid_address, mailbox_full ...';
 COMMENT ON COLUMN report.notice_waiting.status IS 'RFC 3463, as 5.1.1.';
 COMMENT ON COLUMN report.notice_waiting.reply IS
-    'The literal reply, or what happened instead of one.';
+    'The literal reply; empty: there was none.';
 COMMENT ON COLUMN report.notice_waiting.digest_at IS
     'When the digest it goes into is made; NULL: it is told at once.';
 

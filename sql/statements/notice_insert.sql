@@ -1,7 +1,8 @@
 -- Write down whom failures are told, of deliveries that this transaction ended at
--- that instant (result_finish, inbound_settle, delivery_insert, before this): one that is sent
--- again after it was committed, or that somebody else ended, tells nobody. Nor is
--- a recipient told that he cannot be reached, and nobody twice.
+-- that instant (result_finish, inbound_settle, delivery_insert, before this): one
+-- that is sent again after it was committed, or that somebody else ended, tells
+-- nobody (the setting baton.uncounted of result_finish names those). Nor is a
+-- recipient told that he cannot be reached, and nobody twice.
 -- Parameters, one element a delivery:
 --   $1 account_id bigint[]
 --   $2 delivery_id bigint[]
@@ -37,6 +38,10 @@ JOIN baton.delivery d
    AND d.state IN ('failed', 'expired', 'suppressed', 'rejected')
    AND d.finished_at = given.occurred_at
    AND d.xmin = pg_current_xact_id()::xid
+   AND (d.delivery_id IN (
+            SELECT unnest(string_to_array(
+                current_setting('baton.uncounted', true), ',')::bigint[])))
+       IS NOT TRUE
 CROSS JOIN LATERAL (
     SELECT given.manager AS addressee
     UNION ALL

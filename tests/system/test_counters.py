@@ -48,30 +48,33 @@ def module_baton(factory, module_sink, postgres):
     close_all([baton], postgres)
 
 
+def counters_of(baton):
+    row = baton.sql(
+        "SELECT sum(outbound) AS outbound, sum(bytes) AS bytes,"
+        " sum(refused) AS refused, sum(sent) AS sent,"
+        " sum(deferred) AS deferred, sum(failed) AS failed,"
+        " sum(failed_permanent) AS permanent,"
+        " sum(failed_expired) AS expired,"
+        " sum(failed_suppressed) AS suppressed, sum(blocked) AS blocked,"
+        " sum(cancelled) AS cancelled, sum(complaints) AS complaints,"
+        " sum(opens) AS opens, sum(opens_unique) AS opens_unique,"
+        " sum(opens_human) AS opens_human, sum(clicks) AS clicks,"
+        " sum(clicks_unique) AS clicks_unique,"
+        " sum(clicks_human) AS clicks_human,"
+        " sum(unsubscribes) AS unsubscribes,"
+        " sum(resubscribes) AS resubscribes, sum(inbound) AS inbound"
+        " FROM report.counters_hourly WHERE account = %s", USER)[0]
+    return {name: int(value or 0) for name, value in row.items()}
+
+
 @pytest.fixture
 def counted(baton):
     """How much each counter of demo moved since the test began, those that did."""
-    def now():
-        row = baton.sql(
-            "SELECT sum(outbound) AS outbound, sum(bytes) AS bytes,"
-            " sum(refused) AS refused, sum(sent) AS sent,"
-            " sum(deferred) AS deferred, sum(failed) AS failed,"
-            " sum(failed_permanent) AS permanent,"
-            " sum(failed_expired) AS expired,"
-            " sum(failed_suppressed) AS suppressed, sum(blocked) AS blocked,"
-            " sum(cancelled) AS cancelled, sum(complaints) AS complaints,"
-            " sum(opens) AS opens, sum(opens_unique) AS opens_unique,"
-            " sum(opens_human) AS opens_human, sum(clicks) AS clicks,"
-            " sum(clicks_unique) AS clicks_unique,"
-            " sum(clicks_human) AS clicks_human,"
-            " sum(unsubscribes) AS unsubscribes,"
-            " sum(resubscribes) AS resubscribes, sum(inbound) AS inbound"
-            " FROM report.counters_hourly WHERE account = %s", USER)[0]
-        return {name: int(value or 0) for name, value in row.items()}
-    before = now()
+    before = counters_of(baton)
 
     def moved():
-        return {name: value - before[name] for name, value in now().items()
+        return {name: value - before[name]
+                for name, value in counters_of(baton).items()
                 if value != before[name]}
     return moved
 
@@ -81,8 +84,8 @@ def clean(baton, sink):
     sink.on["RCPT"] = answer
     baton.sql("DELETE FROM baton.suppression")
     baton.sql("UPDATE baton.account SET settings = settings - 'on_refusal'"
-              " - 'overage' - 'recipients_per_day' - 'suppression_check'"
-              " WHERE name = 'demo'")
+              " - 'suppression_check' WHERE name = 'demo'")
+    baton.sql("NOTIFY baton_directory")
     yield
     baton.cli("queue", "cancel", "--account", USER, check=False)
     baton.wait_for_empty_queue()
@@ -136,25 +139,31 @@ def test_sent_moves_once_whatever_the_retries(baton, counted):
     assert counted() == {"outbound": 1, "bytes": size, "deferred": 1, "sent": 1}
 
 
-@pytest.mark.parametrize("on_refusal, step", [("refuse", "data"),
-                                              ("refuse", "rcpt")])
+@pytest.mark.parametrize("step", ["data", "rcpt"])
 def test_a_recipient_refused_in_the_dialogue_is_refused_only(baton, counted,
-                                                              on_refusal, step):
+                                                              step):
     baton.cli("set", USER, "suppression_check", step)
     suppress(baton, "gone@rcpt.example")
     refused = events(baton, "rejected")
 
+    taken = []
+
     def is_refused():
+        """Workers hear of a suppression within a second."""
         with baton.session() as dialogue:
             dialogue.command("MAIL FROM:<a@sender.example>", 250)
             reply = dialogue.command("RCPT TO:<gone@rcpt.example>")
-            if step == "data":
-                assert reply.code == 250
+            if reply.code == 250:
                 reply = dialogue.data(message(), None)
+            taken.extend([1] if reply.code == 250 else [])
             return reply.code == 550
-    assert is_refused()
+    wait_until(is_refused, "the refusal")
     wait_until(lambda: events(baton, "rejected") > refused, "the event")
-    assert counted() == {"refused": 1}
+    baton.wait_for_empty_queue()
+    moved = counted()
+    assert moved.pop("refused") == 1
+    assert moved.get("outbound", 0) == moved.get("sent", 0) == len(taken)
+    assert set(moved) <= {"outbound", "sent", "bytes"}
 
 
 def test_a_refused_message_counts_all_its_recipients_as_refused(baton, counted):
@@ -169,48 +178,69 @@ def test_a_refused_message_counts_all_its_recipients_as_refused(baton, counted):
 
 # --- overage ---
 
-def limit(baton, recipients, **settings):
-    baton.cli("set", USER, "recipients_per_day", str(recipients))
-    for key, value in settings.items():
-        baton.cli("set", USER, key, value)
+@pytest.fixture
+def limited(make_baton, make_sink):
+    """A Baton whose account may have one recipient a day, and what moved."""
+    def make(**settings):
+        sink = make_sink()
+
+        def prepare(baton):
+            for key, value in dict(settings, recipients_per_day="1").items():
+                baton.cli("set", USER, key, value)
+        baton = make_baton(prepare=prepare, routes={
+            "*": f"smtp://127.0.0.1:{sink.port}"})
+        return baton, lambda: {name: value for name, value
+                               in counters_of(baton).items() if value}
+    return make
 
 
-def used(baton):
-    return int(baton.value("SELECT used FROM report.usage WHERE account = %s"
-                           " AND kind = 'recipients'", USER) or 0)
-
-
-def test_a_recipient_over_the_limit_is_refused_only(baton, counted):
-    limit(baton, 1)
-    limit(baton, used(baton) + 1)
+@pytest.mark.parametrize("step", ["RCPT", "end of data"])
+def test_a_recipient_over_the_limit_is_refused_only(limited, step):
+    baton, moved = limited()
     _, size = send(baton, "one@rcpt.example")
-    refused = events(baton, "rejected")
+    with baton.session() as dialogue:
+        dialogue.command("MAIL FROM:<a@sender.example>", 250)
+        if step == "RCPT":
+            wait_until(lambda: dialogue.command(
+                "RCPT TO:<two@rcpt.example>").code == 452, "the limit")
+        else:
+            replies = [dialogue.command(f"RCPT TO:<r{i}@rcpt.example>").code
+                       for i in range(3)]
+            if 250 in replies:
+                assert dialogue.data(message(), None).code == 452
+            assert 452 in replies or 250 in replies
+    wait_until(lambda: moved().get("refused"), "the refusal")
+    assert dict(moved(), refused=0) == {"outbound": 1, "sent": 1, "bytes": size,
+                                        "refused": 0}
 
-    def is_refused():
-        with baton.session() as dialogue:
-            dialogue.command("MAIL FROM:<a@sender.example>", 250)
-            reply = dialogue.command("RCPT TO:<two@rcpt.example>")
-            if reply.code == 250:
-                reply = dialogue.data(message(), None)
-            return reply.code == 452
-    assert is_refused()
-    wait_until(lambda: events(baton, "rejected") > refused, "the event")
-    assert counted() == {"outbound": 1, "sent": 1, "bytes": size, "refused": 1}
+
+def test_refusals_over_the_limit_are_counted_one_by_one(limited):
+    """But not with an event each: who is told 452 comes again and again."""
+    baton, moved = limited()
+    _, size = send(baton, "one@rcpt.example")
+    with baton.session() as dialogue:
+        dialogue.command("MAIL FROM:<a@sender.example>", 250)
+        wait_until(lambda: dialogue.command(
+            "RCPT TO:<two@rcpt.example>").code == 452, "the limit")
+        wait_until(lambda: moved().get("refused"), "the first refusals")
+        before = moved()["refused"]
+        for _ in range(50):
+            dialogue.command("RCPT TO:<two@rcpt.example>", 452)
+    wait_until(lambda: moved()["refused"] == before + 50, "all of them")
+    assert events(baton, "rejected") < 30
 
 
-def test_over_the_limit_but_taken_is_refused_and_not_outbound(baton, counted):
-    limit(baton, 1)
-    limit(baton, used(baton) + 1, on_refusal="accept")
+def test_over_the_limit_but_taken_is_refused_and_not_outbound(limited):
+    baton, moved = limited(on_refusal="accept")
     _, size = send(baton, "one@rcpt.example", "two@rcpt.example")
-    assert counted() == {"outbound": 1, "sent": 1, "bytes": size, "refused": 1}
+    assert moved() == {"outbound": 1, "sent": 1, "bytes": size, "refused": 1}
 
 
 @pytest.mark.parametrize("overage", ["allow", "record"])
-def test_overage_is_outbound_like_all_else(baton, counted, overage):
-    limit(baton, 1)
-    limit(baton, used(baton) or 1, overage=overage)
+def test_overage_is_outbound_like_all_else(limited, overage):
+    baton, moved = limited(overage=overage)
     _, size = send(baton, "one@rcpt.example", "two@rcpt.example")
-    assert counted() == {"outbound": 2, "sent": 2, "bytes": 2 * size}
+    assert moved() == {"outbound": 2, "sent": 2, "bytes": 2 * size}
 
 
 # --- failed ---
@@ -230,9 +260,9 @@ def test_a_block_of_our_own_address_is_no_failure(baton, counted):
 
 def test_an_expired_delivery_is_failed_as_that(make_baton, make_sink):
     sink = make_sink(on={"RCPT": "451 4.2.0 later"})
-    baton = make_baton({"server": {"clock_rate": "600"}},
+    baton = make_baton({"server": {"clock_rate": "60"}},
                        routes={"*": f"smtp://127.0.0.1:{sink.port}"})
-    baton.submit(message(fields="X-Baton-Expires-After: 10 min\r\n"))
+    baton.submit(message(fields="X-Baton-Expires-After: 2 min\r\n"))
     wait_until(lambda: baton.deliveries().get("b@rcpt.example") == "expired",
                "the end")
     row, = baton.sql("SELECT sum(failed) AS failed, sum(failed_expired) AS expired,"
@@ -409,7 +439,8 @@ def test_an_unsubscribe_by_mail_counts_once(baton, sink, counted):
     sent = Sent(baton, sink, fields="X-Baton-Group: News\r\n")
     before = counted()
     for _ in range(2):
-        bring(baton, sent.address("u"), person("unsubscribe"))
+        bring(baton, sent.address("u"), person("unsubscribe", ""),
+              "b@rcpt.example")
         assert counted() == dict(before, unsubscribes=1)
 
 

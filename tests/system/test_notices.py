@@ -328,8 +328,8 @@ def test_what_expires_without_its_bytes_is_told_to_the_author(relay):
                         on={"RCPT": lambda session, argument:
                             "451 4.2.0 later" if "rcpt.example" in argument
                             else None},
-                        config={"server": {"clock_rate": "600"}})
-    baton.submit(message(sender=AUTHOR, fields="X-Baton-Expires-After: 10 min\r\n"),
+                        config={"server": {"clock_rate": "60"}})
+    baton.submit(message(sender=AUTHOR, fields="X-Baton-Expires-After: 2 min\r\n"),
                  ["b@rcpt.example"])
     settle(baton, ["b@rcpt.example"])
     wait_until_told(baton)
