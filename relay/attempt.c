@@ -19,6 +19,7 @@
 #include "core/memory.h"
 #include "relay/bounce_note.h"
 #include "relay/delivery_report.h"
+#include "relay/notice.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
 #include "relay/suppression_cache.h"
@@ -33,7 +34,6 @@ struct attempt_writer {
     struct database *database;
     int64_t worker_id;
     struct list records; /* not committed yet; the oldest first */
-    struct delivery_reports *reports;
     loop_fn *on_stored;
     void *owner;
 };
@@ -57,7 +57,6 @@ struct attempt_writer *attempt_writer_create(struct database *database)
 {
     struct attempt_writer *writer = memory_alloc(sizeof(*writer));
     writer->database = database;
-    writer->reports = delivery_reports_create();
     return writer;
 }
 
@@ -104,7 +103,6 @@ void attempt_writer_free(struct attempt_writer **writer)
         free_record(
             LIST_ITEM((*writer)->records.first, struct attempt_record, link));
     }
-    delivery_reports_free(&(*writer)->reports);
     memory_free(*writer);
     *writer = NULL;
 }
@@ -120,6 +118,7 @@ static void make_bare(struct attempt_record *record)
     result->reply = result->reply != NULL ? "" : NULL;
     result->event_detail = "{}";
     result->suppression.evidence = "";
+    result->notice = NULL;
     result->transcript = (struct text){ "", 0 };
 }
 
@@ -326,7 +325,8 @@ static void log_attempt(const struct attempt_record *record,
              log_quote(text_of(result->reply)));
 }
 
-/* Make the reports now, while the message's bytes are here. */
+/* Make the report now, while the message's bytes are here. Other addressees
+ * are written down with the result. */
 static void prepare_reports(struct attempt_record *record,
                             const struct delivery *delivery,
                             enum report_action action,
@@ -334,8 +334,13 @@ static void prepare_reports(struct attempt_record *record,
                             const struct smtp_outcome *outcome,
                             const struct directory_account *account)
 {
-    delivery_reports_make(record->writer->reports, account, delivery, action,
-                          facts, outcome, &record->reports);
+    bool is_told = delivery_report_make(account, delivery, action, facts,
+                                        outcome, &record->reports);
+    if (action == REPORT_FAILED) {
+        record->result.notice = notice_of_failure(
+            record->arena, account, delivery, record->result.bounce_class,
+            facts, outcome, is_told);
+    }
 }
 
 /* Another host of the same round is worth a try: the trouble was the host's,
@@ -527,7 +532,8 @@ void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,
 
 void attempt_suppress(struct attempt_writer *writer,
                       const struct delivery *delivery,
-                      const struct suppression *suppression)
+                      const struct suppression *suppression,
+                      const struct directory_account *account)
 {
     struct attempt_record *record = create_record(writer, delivery);
     struct delivery_result *result = &record->result;
@@ -540,6 +546,8 @@ void attempt_suppress(struct attempt_writer *writer,
     result->next = RESULT_FINISHED;
     result->state = "suppressed";
     result->reply = suppression_describe(suppression, record->arena);
+    result->notice = notice_of_refusal(record->arena, account, delivery,
+                                       "suppressed", result->reply);
     result->event_kind = "suppressed";
     result->event_id = id_make();
     result->event_detail = arena_copy_text(record->arena, buffer_text(&detail));

@@ -71,10 +71,12 @@ void attempt_give_back(struct attempt_writer *writer,
                        const struct delivery *delivery, int64_t due_at,
                        const char *why);
 
-/* End a delivery whose recipient was suppressed after it was accepted. */
+/* End a delivery whose recipient was suppressed after it was accepted. account:
+ * as above. */
 void attempt_suppress(struct attempt_writer *writer,
                       const struct delivery *delivery,
-                      const struct suppression *suppression);
+                      const struct suppression *suppression,
+                      const struct directory_account *account);
 
 /* End a delivery that ran out of time before this try. */
 void attempt_expire(struct attempt_writer *writer, struct delivery *delivery,

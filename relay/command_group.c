@@ -220,14 +220,14 @@ static int print_counters(struct command_call *call,
         const char *name;
         bool is_rare;
     } counters[] = {
-        { "outbound", false },     { "refused", false },
-        { "sent", false },         { "deferred", false },
-        { "failed", false },       { "cancelled", true },
-        { "complaints", false },   { "opens", false },
-        { "opens_unique", false }, { "opens_human", false },
-        { "clicks", false },       { "clicks_unique", false },
-        { "clicks_human", false }, { "unsubscribes", false },
-        { "resubscribes", true },
+        { "outbound", false },      { "refused", false },
+        { "sent", false },          { "deferred", false },
+        { "failed", false },        { "blocked", true },
+        { "cancelled", true },      { "complaints", false },
+        { "opens", false },         { "opens_unique", false },
+        { "opens_human", false },   { "clicks", false },
+        { "clicks_unique", false }, { "clicks_human", false },
+        { "unsubscribes", false },  { "resubscribes", true },
     };
     const char *columns[ARRAY_LENGTH(counters) + 1] = { is_hourly ? "hour"
                                                                   : "day" };

@@ -5,61 +5,14 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
-#include "core/map.h"
 #include "core/memory.h"
 #include "relay/attempt.h"
 #include "relay/relay_settings.h"
 #include "sql/directory.h"
-#include "tracking/header.h"
 
 #define REPORT_LIFETIME (5 * 24 * 3600 * CLOCK_SECOND)
 /* A larger original comes back as its header only. */
 #define RETURNED_BYTES_MAX (64 * 1024)
-
-struct delivery_reports {
-    struct map *notices; /* struct notice_count by account */
-};
-
-struct notice_count {
-    int64_t hour;
-    int count;
-};
-
-struct delivery_reports *delivery_reports_create(void)
-{
-    struct delivery_reports *reports = memory_alloc(sizeof(*reports));
-    reports->notices = map_create();
-    return reports;
-}
-
-void delivery_reports_free(struct delivery_reports **reports)
-{
-    if (*reports != NULL) {
-        size_t position = 0;
-        void *count = NULL;
-        while (map_next((*reports)->notices, &position, NULL, &count)) {
-            memory_free(count);
-        }
-        map_free(&(*reports)->notices);
-        memory_free(*reports);
-        *reports = NULL;
-    }
-}
-
-/* One more notice of this account in this hour? */
-static bool passes_limit(struct delivery_reports *reports, int64_t account_id)
-{
-    int64_t hour = clock_now() / (3600 * CLOCK_SECOND);
-    struct notice_count *count = map_get_id(reports->notices, account_id);
-    if (count == NULL) {
-        count = memory_alloc(sizeof(*count));
-        map_set_id(reports->notices, account_id, count);
-    }
-    if (count->hour != hour) {
-        *count = (struct notice_count){ .hour = hour };
-    }
-    return ++count->count <= NOTICES_PER_HOUR;
-}
 
 /* RFC 3461 4.1: what NOTIFY asks for; without it, failures. */
 static bool sender_is_due(const struct directory_account *account,
@@ -80,13 +33,73 @@ static bool sender_is_due(const struct directory_account *account,
            !(facts != NULL && facts->peer_has_dsn);
 }
 
-static void write_report(struct held_message *report,
-                         const struct delivery *delivery, const char *to,
-                         enum report_action action,
-                         const struct attempt_facts *facts,
-                         const struct smtp_outcome *outcome)
+struct held_message *delivery_report_create(int64_t account_id,
+                                            int64_t original_message_id,
+                                            const char *to)
 {
-    const struct held_message *original = delivery->message;
+    struct address addressee;
+    struct error error;
+    char domain[DOMAIN_TEXT_MAX + 1];
+    if (!address_parse(text_of(to), true, &addressee, &error) ||
+        !domain_normalize(addressee.domain, domain, &error)) {
+        log_warning(NULL, "no report to an unusable address",
+                    "message=%lld address=\"%s\" reason=\"%s\"",
+                    (long long)original_message_id, log_quote(text_of(to)),
+                    log_quote(text_of(error.text)));
+        return NULL;
+    }
+    struct held_message *report = held_message_create();
+    report->account_id = account_id;
+    report->message_id = id_make();
+    report->accepted_at = clock_now();
+    report->expires_at = report->accepted_at + REPORT_LIFETIME;
+    report->sender = "";
+    report->policy->pass_through = true;
+    report->policy->is_notice = true;
+    report->is_smtputf8 = address_needs_smtputf8(&addressee);
+    held_message_add_delivery(report, id_make(), to, domain, DSN_NOTIFY_NEVER,
+                              NULL, 0);
+    return report;
+}
+
+void delivery_report_seal(struct held_message *report)
+{
+    report->has_8bit = text_has_8bit(buffer_text(&report->data));
+    report->size_bytes = (int64_t)report->data.length;
+    report->is_loaded = true;
+}
+
+void delivery_report_write(struct held_message *report, const char *to,
+                           const struct report_original *original,
+                           const struct report_recipient *recipient)
+{
+    struct report_input input = {
+        .hostname = relay_settings_now()->hostname,
+        .to = to,
+        .envelope_id = original->envelope_id,
+        .arrived_at = original->accepted_at,
+        .made_at = report->accepted_at,
+        .message_id = report->message_id,
+        .original_message_id = original->message_id,
+        .recipients = recipient,
+        .recipient_count = 1,
+        .original = original->data,
+        .headers_only = original->wants_header_only ||
+                        recipient->action != REPORT_FAILED ||
+                        original->data.length > RETURNED_BYTES_MAX,
+    };
+    report_write(&input, &report->data);
+    report->is_smtputf8 |= text_has_8bit(text_of(recipient->address));
+    delivery_report_seal(report);
+}
+
+static void write_of_delivery(struct held_message *report,
+                              const struct delivery *delivery,
+                              enum report_action action,
+                              const struct attempt_facts *facts,
+                              const struct smtp_outcome *outcome)
+{
+    const struct held_message *message = delivery->message;
     struct buffer diagnostic = { 0 };
     if (outcome->reply.code != 0) {
         smtp_reply_print(&outcome->reply, &diagnostic);
@@ -102,133 +115,36 @@ static void write_report(struct held_message *report,
         .explanation = outcome->text,
         .last_attempt_at = facts != NULL ? facts->started_at : 0,
     };
-    struct report_input input = {
-        .hostname = relay_settings_now()->hostname,
-        .to = to,
-        .envelope_id = original->envelope_id,
-        .arrived_at = original->accepted_at,
-        .made_at = report->accepted_at,
-        .message_id = report->message_id,
-        .original_message_id = original->message_id,
-        .recipients = &recipient,
-        .recipient_count = 1,
-        .original = buffer_text(&original->data),
-        .headers_only = original->dsn_return == DSN_RETURN_HEADERS ||
-                        action != REPORT_FAILED ||
-                        original->data.length > RETURNED_BYTES_MAX,
+    struct report_original original = {
+        .envelope_id = message->envelope_id,
+        .accepted_at = message->accepted_at,
+        .message_id = message->message_id,
+        .wants_header_only = message->dsn_return == DSN_RETURN_HEADERS,
+        .data = buffer_text(&message->data),
     };
-    report_write(&input, &report->data);
+    delivery_report_write(report, message->sender, &original, &recipient);
     buffer_free(&diagnostic);
 }
 
-static void report_to(const char *to, const struct delivery *delivery,
-                      enum report_action action,
-                      const struct attempt_facts *facts,
-                      const struct smtp_outcome *outcome,
-                      struct list *out_messages)
-{
-    const struct held_message *original = delivery->message;
-    struct address addressee;
-    struct error error;
-    char domain[DOMAIN_TEXT_MAX + 1];
-    if (!address_parse(text_of(to), true, &addressee, &error) ||
-        !domain_normalize(addressee.domain, domain, &error)) {
-        log_warning(NULL, "no report to an unusable address",
-                    "message=%lld address=\"%s\" reason=\"%s\"",
-                    (long long)original->message_id, log_quote(text_of(to)),
-                    log_quote(text_of(error.text)));
-        return;
-    }
-    struct held_message *report = held_message_create();
-    report->account_id = original->account_id;
-    report->message_id = id_make();
-    report->accepted_at = clock_now();
-    report->expires_at = report->accepted_at + REPORT_LIFETIME;
-    report->sender = "";
-    report->policy->pass_through = true;
-    report->policy->is_notice = true;
-    write_report(report, delivery, to, action, facts, outcome);
-    report->has_8bit = text_has_8bit(buffer_text(&report->data));
-    report->is_smtputf8 = address_needs_smtputf8(&addressee) ||
-                          text_has_8bit(text_of(delivery->recipient));
-    report->size_bytes = (int64_t)report->data.length;
-    report->is_loaded = true;
-    held_message_add_delivery(report, id_make(), to, domain, DSN_NOTIFY_NEVER,
-                              NULL, 0);
-    list_append(out_messages, &report->link);
-}
-
-/* The first From address of the message, in the arena; NULL if there is none.
- */
-static const char *find_author(const struct held_message *message,
-                               struct arena *arena)
-{
-    struct header_limits limits = { .size_bytes_max = SIZE_MAX,
-                                    .field_count_max = SIZE_MAX };
-    struct header header;
-    struct error error;
-    char **addresses = NULL;
-    size_t count = 0;
-    if (!header_parse(buffer_text(&message->data), &limits, arena, &header,
-                      &error)) {
-        return NULL;
-    }
-    const struct header_field *from = header_find(&header, "From");
-    if (from == NULL ||
-        !header_addresses(arena, from->value, &addresses, &count, &error) ||
-        count == 0) {
-        return NULL;
-    }
-    return addresses[0];
-}
-
-static bool is_told(const struct list *messages, const char *address)
-{
-    for (struct list_link *link = messages->first; link != NULL;
-         link = link->next) {
-        const struct held_message *message =
-            LIST_ITEM(link, struct held_message, link);
-        const struct delivery *delivery =
-            LIST_ITEM(message->deliveries.first, struct delivery, of_message);
-        if (text_is_ignoring_case(text_of(address), delivery->recipient)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void delivery_reports_make(struct delivery_reports *reports,
-                           const struct directory_account *account,
-                           const struct delivery *delivery,
-                           enum report_action action,
-                           const struct attempt_facts *facts,
-                           const struct smtp_outcome *outcome,
-                           struct list *out_messages)
+bool delivery_report_make(const struct directory_account *account,
+                          const struct delivery *delivery,
+                          enum report_action action,
+                          const struct attempt_facts *facts,
+                          const struct smtp_outcome *outcome,
+                          struct list *out_messages)
 {
     const struct held_message *message = delivery->message;
-    if (sender_is_due(account, delivery, action, facts)) {
-        report_to(message->sender, delivery, action, facts, outcome,
-                  out_messages);
+    if (!sender_is_due(account, delivery, action, facts)) {
+        return false;
     }
-    /* A report that fails is told to nobody: it would go round for ever. */
-    if (account == NULL || action != REPORT_FAILED ||
-        message->sender[0] == '\0') {
-        return;
+    struct held_message *report = delivery_report_create(
+        message->account_id, message->message_id, message->sender);
+    if (report == NULL) {
+        return false;
     }
-    struct arena *arena = arena_create();
-    const char *addresses[] = {
-        account->notices_to_manager ? account->manager_email : NULL,
-        account->notices_to_author ? find_author(message, arena) : NULL,
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
-        if (addresses[i] != NULL && addresses[i][0] != '\0' &&
-            !is_told(out_messages, addresses[i]) &&
-            passes_limit(reports, account->account_id)) {
-            report_to(addresses[i], delivery, action, facts, outcome,
-                      out_messages);
-        }
-    }
-    arena_free(&arena);
+    write_of_delivery(report, delivery, action, facts, outcome);
+    list_append(out_messages, &report->link);
+    return true;
 }
 
 void delivery_report_fill(struct held_message *report,

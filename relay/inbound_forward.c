@@ -12,6 +12,7 @@
 #include "relay/held_message.h"
 #include "relay/relay_metrics.h"
 #include "sql/messages.h"
+#include "tracking/automatic.h"
 #include "tracking/header.h"
 
 struct inbound_forwards {
@@ -120,6 +121,7 @@ static struct held_message *make_message(
     struct smtp_transaction *transaction = request->transaction;
     struct held_message *message = held_message_create();
     struct policy *policy = message->policy;
+    struct automatic_signs signs;
     policy->pass_through = true;
     policy->bypasses_suppression = true; /* the account's own addresses */
     policy->is_inbound = request->account_id != 0;
@@ -142,6 +144,9 @@ static struct held_message *make_message(
     acceptance_write_received(request->facts, message->message_id,
                               message->accepted_at, &message->trace);
     message->data = transaction->data; /* taken: nothing is copied */
+    automatic_read(buffer_text(&message->data), &signs);
+    policy->is_automatic = signs.is_automatic;
+    policy->is_bulk = signs.is_bulk;
     transaction->data = (struct buffer){ 0 };
     budget_move(&transaction->share, &message->share);
     message->size_bytes = (int64_t)message->data.length;

@@ -12,6 +12,7 @@
 #include "relay/attempt.h"
 #include "relay/bounce_note.h"
 #include "relay/delivery_report.h"
+#include "relay/notice.h"
 #include "relay/relay_metrics.h"
 #include "sql/inbound.h"
 #include "sql/messages.h"
@@ -20,7 +21,6 @@
 struct inbound_returns {
     struct database *database;
     const struct directory *directory;
-    struct delivery_reports *reports;
     struct list returns; /* struct inbound_return */
 };
 
@@ -210,19 +210,11 @@ static void fill_report(struct inbound_return *one,
 
 static void store_next(struct inbound_return *one);
 
-/* baton.require_keys: it stands already, from an earlier time. */
-static bool is_told_already(enum database_result result,
-                            const struct error *error)
-{
-    return result == DATABASE_FAILED && error != NULL &&
-           strstr(error->text, "idempotency key") != NULL;
-}
-
 static void on_notice_stored(void *owner, enum database_result result,
                              const struct error *error)
 {
     struct inbound_return *one = owner;
-    if (result != DATABASE_DONE && !is_told_already(result, error)) {
+    if (result != DATABASE_DONE && !message_is_repetition(result, error)) {
         answer_failure(one, result, error);
         return;
     }
@@ -290,9 +282,13 @@ static void make_notices(struct inbound_return *one)
         "could not be delivered%s%s",
         mail->diagnostic[0] != '\0' ? ": " : "", mail->diagnostic);
     read_reply(mail->diagnostic, &outcome.reply);
-    delivery_reports_make(one->owner->reports, account_of(one),
-                          one->original_delivery, REPORT_FAILED, &facts,
-                          &outcome, &one->notices);
+    const struct directory_account *account = account_of(one);
+    bool is_told =
+        delivery_report_make(account, one->original_delivery, REPORT_FAILED,
+                             &facts, &outcome, &one->notices);
+    one->report.notice =
+        notice_of_failure(one->arena, account, one->original_delivery,
+                          mail->class, &facts, &outcome, is_told);
 }
 
 static void on_loaded(void *owner, enum database_result result,
@@ -315,6 +311,19 @@ static void on_loaded(void *owner, enum database_result result,
     store_next(one);
 }
 
+/* One that is not understood says nothing of who is not to be told. */
+static void read_policy(struct held_message *message, const char *json)
+{
+    struct error error;
+    if (!policy_from_json(message->policy, message->arena, text_of(json),
+                          &error)) {
+        log_error(NULL, "the policy of a message is not understood",
+                  "message=%" PRId64 " reason=\"%s\"", message->message_id,
+                  log_quote(text_of(error.text)));
+        policy_set_defaults(message->policy, message->arena);
+    }
+}
+
 /* The message as far as a report of it needs it. */
 static void hold_original(struct inbound_return *one,
                           const struct returned_delivery *found)
@@ -329,6 +338,7 @@ static void hold_original(struct inbound_return *one,
             arena_copy_string(message->arena, found->envelope_id);
     }
     message->dsn_return = (enum smtp_dsn_return)found->dsn_return;
+    read_policy(message, found->policy);
     one->original_delivery = held_message_add_delivery(
         message, found->delivery_id, found->recipient, "", found->notify,
         found->original_recipient, 0);
@@ -457,7 +467,6 @@ struct inbound_returns *inbound_returns_create(struct database *database)
 {
     struct inbound_returns *returns = memory_alloc(sizeof(*returns));
     returns->database = database;
-    returns->reports = delivery_reports_create();
     return returns;
 }
 
@@ -479,7 +488,6 @@ void inbound_returns_free(struct inbound_returns **returns)
             free_return(LIST_ITEM((*returns)->returns.first,
                                   struct inbound_return, link));
         }
-        delivery_reports_free(&(*returns)->reports);
         memory_free(*returns);
         *returns = NULL;
     }

@@ -24,13 +24,16 @@
 #include "relay/authenticator.h"
 #include "relay/early_copy.h"
 #include "relay/message_policy.h"
+#include "relay/notice.h"
 #include "relay/policy.h"
 #include "relay/quota.h"
+#include "relay/refusal_tally.h"
 #include "relay/relay_metrics.h"
 #include "relay/relay_settings.h"
 #include "relay/sender_domain.h"
 #include "sql/messages.h"
 #include "sql/results.h"
+#include "tracking/automatic.h"
 #include "tracking/compose.h"
 #include "tracking/header.h"
 
@@ -40,6 +43,7 @@ struct intake {
     struct authenticator *authenticator;
     struct sender_domains *sender_domains;
     struct quota *quota;
+    struct refusal_tally *refusals;
     struct list submissions; /* being stored */
     struct map *keys; /* submissions by account and idempotency key */
 };
@@ -337,6 +341,10 @@ static void on_recipient(void *owner,
         struct quota_subject subject = subject_of(client, account);
         quota_check(client->intake->quota, &subject,
                     transaction->recipient_count + 1, out_reply);
+        if (out_reply->code != 0) {
+            refusal_tally_add(client->intake->refusals, client->account_id, 1,
+                              out_reply);
+        }
     }
     if (out_reply->code == 0 && account->refuses_at_rcpt &&
         !account->accepts_refused) {
@@ -392,6 +400,15 @@ static void decide_policy(const struct candidate *candidate,
     }
 }
 
+/* Who is not to be told when it fails (T24). */
+static void note_automatic(struct text content, struct policy *policy)
+{
+    struct automatic_signs signs;
+    automatic_read(content, &signs);
+    policy->is_automatic = signs.is_automatic;
+    policy->is_bulk = signs.is_bulk;
+}
+
 static struct held_message *make_message(
     const struct candidate *candidate, const struct directory_account *account,
     int64_t group_id, int64_t accepted_at)
@@ -421,6 +438,7 @@ static struct held_message *make_message(
     message->is_sandboxed = control->is_sandboxed;
     message->borrowed_keys = client->intake->options.keys;
     message->policy->bypasses_suppression = control->bypasses_suppression;
+    note_automatic(buffer_text(&transaction->data), message->policy);
     message->policy->pass_through |=
         message_policy_passes_through(client->intake->directory, account);
     message->is_loaded = true;
@@ -493,7 +511,7 @@ static const char *describe_suppression(struct arena *arena,
 }
 
 static const struct new_delivery *delivery_rows(
-    const struct held_message *message)
+    const struct held_message *message, const struct directory_account *account)
 {
     struct new_delivery *rows =
         arena_alloc(message->arena, message->deliveries.count * sizeof(*rows));
@@ -516,6 +534,13 @@ static const struct new_delivery *delivery_rows(
                     ? describe_suppression(message->arena, delivery->refusal)
                     : NULL,
             .refusal_event_id = delivery->refusal != NULL ? id_make() : 0,
+            .refusal_notice =
+                delivery->refusal != NULL
+                    ? notice_of_refusal(message->arena, account, delivery,
+                                        delivery->is_suppressed ? "suppressed"
+                                                                : "over_limit",
+                                        delivery->refusal)
+                    : NULL,
         };
     }
     return rows;
@@ -572,7 +597,7 @@ static void fill_row(struct submission *submission,
         .trace = buffer_text(&message->trace),
         .transcript = { arena_copy_text(arena, transcript), transcript.length },
         .data = buffer_text(&message->data),
-        .deliveries = delivery_rows(message),
+        .deliveries = delivery_rows(message, account_of(submission->client)),
         .delivery_count = message->deliveries.count,
         .worker_id = submission->is_leased
                          ? lease_worker_id(submission->intake->options.lease)
@@ -822,6 +847,8 @@ static void refuse_over_limit(struct candidate *candidate,
              candidate->transaction->recipient_count,
              log_quote(buffer_text(&text)));
     buffer_free(&text);
+    refusal_tally_add(client->intake->refusals, client->account_id,
+                      candidate->transaction->recipient_count, reply);
     smtp_server_finish(client->session, reply);
 }
 
@@ -1127,6 +1154,7 @@ struct intake *intake_create(const struct intake_options *options)
         sender_domains_create(options->loop, options->resolver);
     intake->quota =
         quota_create(options->loop, options->database, options->lease);
+    intake->refusals = refusal_tally_create(options->loop, options->database);
     intake->keys = map_create();
     return intake;
 }
@@ -1144,6 +1172,7 @@ void intake_free(struct intake **intake)
         authenticator_free(&(*intake)->authenticator);
         sender_domains_free(&(*intake)->sender_domains);
         quota_free(&(*intake)->quota);
+        refusal_tally_free(&(*intake)->refusals);
         map_free(&(*intake)->keys);
         memory_free(*intake);
         *intake = NULL;

@@ -85,4 +85,20 @@ struct metric relay_metrics[RELAY_METRIC_COUNT] = {
                                   "Messages accepted for inbound routes and "
                                   "the postmaster",
                                   METRIC_COUNTER, "", 0 },
+    [METRIC_NOTICES_SINGLE] = { "baton_notices_total",
+                                "Notices of failures to managers and authors; "
+                                "withheld: the addressee is suppressed or "
+                                "unusable",
+                                METRIC_COUNTER, "kind=\"single\"", 0 },
+    [METRIC_NOTICES_DIGEST] = { "baton_notices_total",
+                                "Notices of failures to managers and authors; "
+                                "withheld: the addressee is suppressed or "
+                                "unusable",
+                                METRIC_COUNTER, "kind=\"digest\"", 0 },
+    [METRIC_NOTICES_WITHHELD] = { "baton_notices_total",
+                                  "Notices of failures to managers and "
+                                  "authors; "
+                                  "withheld: the addressee is suppressed or "
+                                  "unusable",
+                                  METRIC_COUNTER, "kind=\"withheld\"", 0 },
 };

@@ -432,6 +432,16 @@ const struct setting relay_settings[] = {
       .description = "deliveries that one worker keeps in memory; one "
                      "account has at most a quarter of them" },
     { .section = "delivery",
+      .key = "notice_period",
+      .type = SETTING_SPAN,
+      .value = &values.notice_period,
+      .initial = "1 h",
+      .minimum = 60 * 1000,
+      .maximum = INT64_C(7) * 24 * 3600 * 1000,
+      .description = "in each of these the first failures of an account "
+                     "(notices_per_period) are told to its manager and authors "
+                     "one by one, and the others in one digest at its end" },
+    { .section = "delivery",
       .key = "connections",
       .type = SETTING_NUMBER,
       .value = &values.connections,

@@ -37,6 +37,7 @@ struct relay_settings_values {
     const char *key;
     int64_t lease;
     int64_t in_hand;
+    int64_t notice_period;
     int64_t connections;
     int64_t connections_per_site;
     int64_t messages_per_connection;

@@ -312,7 +312,8 @@ static void on_attempt(void *owner, struct delivery *delivery,
 static void give_up(struct scheduler *scheduler, struct delivery *delivery,
                     const struct suppression *suppression)
 {
-    attempt_suppress(scheduler->writer, delivery, suppression);
+    attempt_suppress(scheduler->writer, delivery, suppression,
+                     account_of(scheduler, delivery));
     drop_delivery(scheduler, delivery);
 }
 

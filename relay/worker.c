@@ -29,6 +29,7 @@
 #include "relay/inbound.h"
 #include "relay/intake.h"
 #include "relay/lease.h"
+#include "relay/notice_maker.h"
 #include "relay/relay_metrics.h"
 #include "relay/scheduler.h"
 #include "relay/signing.h"
@@ -61,6 +62,7 @@ struct worker {
     struct helper *helper;
     struct signing *signing;
     struct domain_watch *domain_watch;
+    struct notice_maker *notices;
     struct budget *budget;
     struct tls_context *tls_server; /* NULL: no certificate is configured */
     struct tls_context *tls_any;
@@ -602,6 +604,7 @@ static void drain(void *owner)
     log_info(NULL, "draining", "sessions=%zu",
              smtp_server_session_count(worker->server));
     close_doors(worker);
+    notice_maker_rest(worker->notices);
     timer_start(&worker->drain_timer, worker->loop,
                 relay_settings_now()->drain_timeout, on_drain_timeout, worker);
     smtp_server_drain(worker->server, drain_inbound, worker);
@@ -716,6 +719,8 @@ static bool start(struct worker *worker, struct error *error)
                      &lease_handler, worker);
     worker->domain_watch =
         domain_watch_create(worker->loop, worker->database, worker->resolver);
+    worker->notices =
+        notice_maker_create(worker->loop, worker->database, worker->lease);
     worker->keys = token_keys_create();
     create_relay(worker);
     update_gauges(worker);
@@ -740,9 +745,11 @@ static void end(struct worker *worker)
     scheduler_free(&worker->scheduler);
     suppression_cache_free(&worker->suppressions);
     domain_watch_free(&worker->domain_watch);
+    notice_maker_stop(worker->notices);
     database_free(&worker->database);
     http_server_free(&worker->http);
     attempt_writer_free(&worker->writer);
+    notice_maker_free(&worker->notices);
     intake_free(&worker->intake);
     inbound_free(&worker->inbound);
     lease_free(&worker->lease);

@@ -85,6 +85,22 @@ static void set_notices_to_author(struct directory_account *account,
     account->notices_to_author = strcmp(value, "on") == 0;
 }
 
+/* What baton.notice_limit understands. */
+static bool is_notice_limit(const char *value)
+{
+    uint64_t number = 0;
+    struct text text = text_of(value);
+    return text.length <= 6 && text_to_uint64(text, &number);
+}
+
+/* Workers do not ask for it: baton.notice_limit reads it where it counts. */
+static void set_in_database(struct directory_account *account,
+                            const char *value)
+{
+    (void)account;
+    (void)value;
+}
+
 static bool is_refusal_policy(const char *value)
 {
     return strcmp(value, "refuse") == 0 || strcmp(value, "accept") == 0;
@@ -158,6 +174,10 @@ const struct account_setting account_settings[] = {
     { "notices_to_manager", "on, off", "on",
       "reports of failed deliveries go to the account's manager", is_switch,
       set_notices_to_manager },
+    { "notices_per_period", "a number up to 999999", "10",
+      "failures that the manager and authors are told one by one in each "
+      "[delivery] notice_period; the others come in one digest when it ends",
+      is_notice_limit, set_in_database },
     { "on_refusal", "refuse, accept", "refuse",
       "a recipient over the limit: refused at RCPT, or taken and recorded as "
       "rejected",

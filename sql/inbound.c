@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "core/text.h"
 #include "sql/database_internal.h"
+#include "sql/notices.h"
 
 /* Of memory, beside its texts. */
 #define REPORT_WEIGHT 512
@@ -115,11 +116,24 @@ static bool append_suppression(struct parameters *p, const void *values,
     return true;
 }
 
+static bool append_notice(struct parameters *p, const void *values,
+                          size_t position)
+{
+    const struct inbound_report *report = values;
+    (void)position;
+    if (report->notice != NULL) {
+        notice_append(p, report->account_id, report->delivery_id,
+                      report->occurred_at, report->notice);
+    }
+    return true;
+}
+
 static const struct batch_statement inbound_statements[] = {
     { STATEMENT_INBOUND_SETTLE, STATEMENT_INBOUND_SETTLE, append_report,
       false },
     { STATEMENT_SUPPRESSION_NOTE, STATEMENT_SUPPRESSION_NOTE,
       append_suppression, false },
+    { STATEMENT_NOTICE_INSERT, STATEMENT_NOTICE_INSERT, append_notice, true },
 };
 
 const struct batch_kind inbound_batch_kind = {

@@ -14,6 +14,8 @@
 #include "sql/query.h"
 #include "sql/suppressions.h"
 
+struct new_notice;
+
 /* A delivery and its message, as far as reports need them. Strings are valid
  * during the callback. */
 struct returned_delivery {
@@ -63,6 +65,7 @@ struct inbound_report {
     const char *client_address; /* who brought it */
     struct suppression_note suppression; /* that follows */
     const char *recipient; /* whom it suppresses */
+    const struct new_notice *notice; /* of a bounce; NULL: nobody is told */
 };
 
 /* Store it, or answer DATABASE_UNAVAILABLE within [database] commit_timeout. A

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A message is stored by six statements of one batch: idempotency key, message,
- * body (in chunks), delivery with queue, event, and usage where there are
- * limits. When they are sent
+ * A message is stored by up to eight statements of one batch: idempotency key,
+ * message, body (in chunks), delivery with queue, event, usage where there are
+ * limits, and notices of who is not sent to. When they are sent
  * again, a delivery that is there already gets no queue row: what is finished
  * is not queued anew. A withdrawal leaves delivery rows behind as a mark, on
  * which a transaction that comes to its end only later breaks.
@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "sql/database_internal.h"
+#include "sql/notices.h"
 
 /* What a row costs besides its bytes: keeps batches of small rows short. */
 #define MESSAGE_WEIGHT 512
@@ -237,6 +238,21 @@ static bool append_usage(struct parameters *p, const void *values,
     return true;
 }
 
+static bool append_notice(struct parameters *p, const void *values,
+                          size_t position)
+{
+    const struct new_message *m = values;
+    if (position >= m->delivery_count) {
+        return true;
+    }
+    const struct new_delivery *d = &m->deliveries[position];
+    if (d->refusal != NULL && d->refusal_notice != NULL) {
+        notice_append(p, m->account_id, d->delivery_id, m->accepted_at,
+                      d->refusal_notice);
+    }
+    return position + 1 == m->delivery_count;
+}
+
 static const struct batch_statement message_statements[] = {
     { STATEMENT_IDEMPOTENCY_INSERT, STATEMENT_IDEMPOTENCY_INSERT, append_key,
       false },
@@ -250,6 +266,7 @@ static const struct batch_statement message_statements[] = {
     { STATEMENT_EVENT_INSERT, STATEMENT_EVENT_INSERT_AGAIN, append_refused,
       false },
     { STATEMENT_USAGE_COUNT, STATEMENT_USAGE_COUNT_AGAIN, append_usage, false },
+    { STATEMENT_NOTICE_INSERT, STATEMENT_NOTICE_INSERT, append_notice, true },
 };
 
 /* -- withdrawing -- */
@@ -442,6 +459,14 @@ const struct batch_kind large_message_batch_kind = {
     .undo = undo_message,
     .has_deadline = true,
 };
+
+/* As baton.require_keys says it. */
+bool message_is_repetition(enum database_result result,
+                           const struct error *error)
+{
+    return result == DATABASE_FAILED && error != NULL &&
+           strstr(error->text, "idempotency key") != NULL;
+}
 
 void message_store(struct database *database, struct batch_row *row,
                    const struct new_message *borrowed_message,

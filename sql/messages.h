@@ -15,6 +15,8 @@
 
 #define BODY_CHUNK_BYTES (256 * 1024)
 
+struct new_notice;
+
 struct new_delivery {
     int64_t delivery_id;
     const char *recipient;
@@ -28,6 +30,7 @@ struct new_delivery {
     int64_t refusal_event_id;
     const char *refusal_state; /* rejected or suppressed; NULL: rejected */
     const char *refusal_detail; /* of the event, JSON; NULL: kind quota */
+    const struct new_notice *refusal_notice; /* NULL: nobody is told */
 };
 
 /* A row of each table that a message is made of; instants are clock_now(). */
@@ -88,6 +91,10 @@ struct new_message {
 void message_store(struct database *database, struct batch_row *row,
                    const struct new_message *borrowed_message,
                    batch_done_fn *on_done, void *owner);
+
+/* message_store failed because another message has the key. */
+bool message_is_repetition(enum database_result result,
+                           const struct error *error);
 
 /* The message that has this key. message_id 0: none. `content_digest` is valid
  * during the callback. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A result is stored by up to seven statements of one batch. What an attempt
+ * A result is stored by up to eight statements of one batch. What an attempt
  * was is written in any case; queue row and delivery state change only while
  * the queue row is the worker's (fencing).
  */
@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "sql/database_internal.h"
+#include "sql/notices.h"
 
 #define RESULT_WEIGHT 512
 /* Events that wait while PostgreSQL is away: further ones are not taken. */
@@ -183,6 +184,17 @@ static bool append_suppression(struct parameters *p, const void *values,
     return true;
 }
 
+static bool append_notice(struct parameters *p, const void *values,
+                          size_t position)
+{
+    const struct delivery_result *r = values;
+    (void)position;
+    if (r->next == RESULT_FINISHED && r->notice != NULL) {
+        notice_append(p, r->account_id, r->delivery_id, end_of(r), r->notice);
+    }
+    return true;
+}
+
 /* The order in which tables are locked is that of storing a message; who waits
  * for a suppression that somebody else writes has nothing else to lock. */
 static const struct batch_statement result_statements[] = {
@@ -198,6 +210,7 @@ static const struct batch_statement result_statements[] = {
       false },
     { STATEMENT_SUPPRESSION_NOTE, STATEMENT_SUPPRESSION_NOTE,
       append_suppression, false },
+    { STATEMENT_NOTICE_INSERT, STATEMENT_NOTICE_INSERT, append_notice, true },
 };
 
 const struct batch_kind result_batch_kind = {

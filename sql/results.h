@@ -11,6 +11,8 @@
 #include "sql/database.h"
 #include "sql/suppressions.h"
 
+struct new_notice;
+
 enum result_next {
     RESULT_FINISHED, /* the queue row goes; state is final */
     RESULT_RESCHEDULED, /* given back, due at next_at */
@@ -61,6 +63,9 @@ struct delivery_result {
     int64_t event_id;
     const char *recipient;
     const char *event_detail; /* a JSON object */
+
+    const struct new_notice *notice; /* of what is finished; NULL: nobody is
+                                        told */
 
     /* The sandbox route: the copy that would have left; empty: none. */
     struct text sandbox_message;

@@ -460,6 +460,13 @@ char *policy_to_json(const struct policy *policy, struct arena *arena)
     if (policy->is_inbound) {
         buffer_printf(&json, "%s\"inbound\":true", json.length > 1 ? "," : "");
     }
+    if (policy->is_automatic) {
+        buffer_printf(&json, "%s\"automatic\":true",
+                      json.length > 1 ? "," : "");
+    }
+    if (policy->is_bulk) {
+        buffer_printf(&json, "%s\"bulk\":true", json.length > 1 ? "," : "");
+    }
     if (policy->bypasses_suppression) {
         buffer_printf(&json, "%s\"bypass\":true", json.length > 1 ? "," : "");
     }
@@ -497,6 +504,8 @@ static bool read_object(struct policy *policy, struct arena *arena,
         json_is_true(json_object_get(object, "marketing"));
     policy->is_notice = json_is_true(json_object_get(object, "notice"));
     policy->is_inbound = json_is_true(json_object_get(object, "inbound"));
+    policy->is_automatic = json_is_true(json_object_get(object, "automatic"));
+    policy->is_bulk = json_is_true(json_object_get(object, "bulk"));
     policy->bypasses_suppression =
         json_is_true(json_object_get(object, "bypass"));
     policy->tracking_url = member_text(object, "tracking_url", arena);

@@ -75,6 +75,8 @@ struct policy {
     const char *return_host; /* of the return path, normalised; "": none */
     bool is_inbound; /* came for an inbound route: moves no counter, either */
     bool is_notice; /* a report of ours: moves no counter */
+    bool is_automatic; /* Auto-Submitted: nobody is told that it failed */
+    bool is_bulk; /* Precedence: its author is not told that it failed */
     bool bypasses_suppression; /* sent though a recipient is suppressed */
     const char *sender_name; /* who writes, for the footer's sentence: "" */
 };

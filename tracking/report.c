@@ -16,6 +16,7 @@
 #include "core/memory.h"
 #include "tracking/header.h"
 #include "tracking/line.h"
+#include "tracking/report_internal.h"
 
 #define FOLD_COLUMN 76
 /* A word without white space is cut here, so that no line is too long. */
@@ -169,8 +170,7 @@ static void append_folded(struct buffer *out, struct text line,
     buffer_append_string(out, "\r\n");
 }
 
-/* A field whose value may be hostile and long. */
-static void append_field(struct buffer *out, const char *name,
+void report_append_field(struct buffer *out, const char *name,
                          const char *value, bool allows_utf8)
 {
     struct buffer line = { 0 };
@@ -180,14 +180,13 @@ static void append_field(struct buffer *out, const char *name,
     buffer_free(&line);
 }
 
-static void append_date(struct buffer *out, const char *name, int64_t at)
+void report_append_date(struct buffer *out, const char *name, int64_t at)
 {
     char date[CLOCK_TEXT_SIZE];
     buffer_printf(out, "%s: %s\r\n", name, clock_rfc5322(at, date));
 }
 
-/* A paragraph for people, all its lines behind this indent. */
-static void append_paragraph(struct buffer *out, const char *indent,
+void report_append_paragraph(struct buffer *out, const char *indent,
                              const char *opening, const char *text,
                              bool allows_utf8)
 {
@@ -233,7 +232,7 @@ static void write_to(struct writer *writer)
 {
     struct buffer to = { 0 };
     buffer_printf(&to, "<%s>", writer->input->to);
-    append_field(writer->out, "To", to.data, true);
+    report_append_field(writer->out, "To", to.data, true);
     buffer_free(&to);
 }
 
@@ -243,7 +242,7 @@ static void write_header(struct writer *writer)
 {
     const struct report_input *input = writer->input;
     struct buffer *out = writer->out;
-    append_date(out, "Date", input->made_at);
+    report_append_date(out, "Date", input->made_at);
     buffer_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n",
                   input->hostname);
     write_to(writer);
@@ -272,12 +271,12 @@ static void write_text_recipient(struct writer *writer,
     struct buffer address = { 0 };
     buffer_printf(&address, "<%s>", recipient->address);
     buffer_append_string(out, "\r\n");
-    append_paragraph(out, "  ", "", address.data, true);
+    report_append_paragraph(out, "  ", "", address.data, true);
     buffer_free(&address);
-    append_paragraph(out, "    ", "", recipient->explanation, false);
+    report_append_paragraph(out, "    ", "", recipient->explanation, false);
     if (recipient->diagnostic) {
-        append_paragraph(out, "    ",
-                         "The other side said: ", recipient->diagnostic, false);
+        report_append_paragraph(
+            out, "    ", "The other side said: ", recipient->diagnostic, false);
     }
 }
 
@@ -291,7 +290,8 @@ static void write_text(struct writer *writer)
               writer->is_utf8_address);
     buffer_printf(out, "This is the mail system at %s.\r\n\r\n",
                   input->hostname);
-    append_paragraph(out, "", "", actions[worst_action(input)].opening, false);
+    report_append_paragraph(out, "", "", actions[worst_action(input)].opening,
+                            false);
     for (size_t i = 0; i < input->recipient_count; i++) {
         write_text_recipient(writer, &input->recipients[i]);
     }
@@ -314,7 +314,7 @@ static void write_message_fields(struct writer *writer)
         append_folded(out, buffer_text(&line), NULL);
         buffer_free(&line);
     }
-    append_date(out, "Arrival-Date", input->arrived_at);
+    report_append_date(out, "Arrival-Date", input->arrived_at);
     buffer_printf(out, "X-Baton-Message: %lld\r\n",
                   (long long)input->original_message_id);
 }
@@ -339,7 +339,7 @@ static void write_final_recipient(struct buffer *out, const char *address)
     /* RFC 6533, 3: the address type of what rfc822 cannot say. */
     bool is_utf8 = text_has_8bit(text_of(address));
     buffer_printf(&value, "%s; %s", is_utf8 ? "utf-8" : "rfc822", address);
-    append_field(out, "Final-Recipient", value.data, true);
+    report_append_field(out, "Final-Recipient", value.data, true);
     buffer_free(&value);
 }
 
@@ -348,7 +348,7 @@ static void write_typed(struct buffer *out, const char *name, const char *type,
 {
     struct buffer typed = { 0 };
     buffer_printf(&typed, "%s; %s", type, value);
-    append_field(out, name, typed.data, false);
+    report_append_field(out, name, typed.data, false);
     buffer_free(&typed);
 }
 
@@ -363,7 +363,7 @@ static void write_recipient(struct writer *writer,
     }
     write_final_recipient(out, recipient->address);
     buffer_printf(out, "Action: %s\r\n", actions[recipient->action].name);
-    append_field(out, "Status", recipient->status, false);
+    report_append_field(out, "Status", recipient->status, false);
     if (recipient->remote_host) {
         write_typed(out, "Remote-MTA", "dns", recipient->remote_host);
     }
@@ -371,7 +371,8 @@ static void write_recipient(struct writer *writer,
         write_typed(out, "Diagnostic-Code", "smtp", recipient->diagnostic);
     }
     if (recipient->last_attempt_at != 0) {
-        append_date(out, "Last-Attempt-Date", recipient->last_attempt_at);
+        report_append_date(out, "Last-Attempt-Date",
+                           recipient->last_attempt_at);
     }
 }
 

@@ -17,7 +17,7 @@ SELECT day, sum(outbound)::bigint AS outbound, sum(bytes)::bigint AS bytes,
        sum(clicks_human)::bigint AS clicks_human,
        sum(unsubscribes)::bigint AS unsubscribes,
        sum(resubscribes)::bigint AS resubscribes,
-       sum(inbound)::bigint AS inbound
+       sum(inbound)::bigint AS inbound, sum(blocked)::bigint AS blocked
 FROM report.counters_daily
 WHERE account_id = $1::bigint
   AND ($2::bigint IS NULL OR group_id = $2::bigint)

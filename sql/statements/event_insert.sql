@@ -33,7 +33,11 @@ WITH given AS MATERIALIZED (
     -- again: RETURNING account_id, event_id
 ), counted AS (
     SELECT account_id, group_id, date_trunc('hour', occurred_at, 'UTC') AS hour,
-           baton.counter_shard(event_id, lane) AS shard, kind, quantity, bytes
+           baton.counter_shard(event_id, lane) AS shard,
+           CASE WHEN kind = 'bounced'
+                     AND detail::jsonb ->> 'class' = 'reputation_block'
+                THEN 'blocked' ELSE kind END AS kind,
+           quantity, bytes
     FROM given
     WHERE quantity > 0
       AND (delivery_id IN (
@@ -45,7 +49,7 @@ WITH given AS MATERIALIZED (
 INSERT INTO baton.counter (
     account_id, group_id, hour, shard, outbound, bytes, refused, sent,
     deferred, failed_permanent, failed_expired, failed_suppressed, cancelled,
-    inbound)
+    inbound, blocked)
 SELECT account_id, group_id, hour, shard,
        coalesce(sum(quantity) FILTER (WHERE kind = 'accepted'), 0),
        coalesce(sum(bytes) FILTER (WHERE kind = 'accepted'), 0),
@@ -56,7 +60,8 @@ SELECT account_id, group_id, hour, shard,
        coalesce(sum(quantity) FILTER (WHERE kind = 'expired'), 0),
        coalesce(sum(quantity) FILTER (WHERE kind = 'suppressed'), 0),
        coalesce(sum(quantity) FILTER (WHERE kind = 'cancelled'), 0),
-       coalesce(sum(quantity) FILTER (WHERE kind = 'inbound'), 0)
+       coalesce(sum(quantity) FILTER (WHERE kind = 'inbound'), 0),
+       coalesce(sum(quantity) FILTER (WHERE kind = 'blocked'), 0)
 FROM counted
 GROUP BY account_id, group_id, hour, shard
 ORDER BY account_id, group_id, hour, shard
@@ -70,4 +75,5 @@ SET outbound = counter.outbound + EXCLUDED.outbound,
     failed_expired = counter.failed_expired + EXCLUDED.failed_expired,
     failed_suppressed = counter.failed_suppressed + EXCLUDED.failed_suppressed,
     cancelled = counter.cancelled + EXCLUDED.cancelled,
-    inbound = counter.inbound + EXCLUDED.inbound;
+    inbound = counter.inbound + EXCLUDED.inbound,
+    blocked = counter.blocked + EXCLUDED.blocked;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "sql/notices.h"
 #include "tests/unit/sql/database_fixture.h"
 
 #define WORKER 41
@@ -202,6 +203,58 @@ static void what_became_of_a_delivery_is_counted_once(void **state)
                      1);
 }
 
+static void a_block_is_no_failure_of_the_recipient(void **state)
+{
+    struct fixture *f = *state;
+    struct sample_message sample;
+    store_and_wait(f, &sample);
+    make_result(&sample, RESULT_FINISHED);
+    sample.result.event_kind = "bounced";
+    sample.result.event_detail = "{\"class\": \"reputation_block\"}";
+    sample.result.group_id = 9;
+    sample.result.counts = true;
+    finish_and_wait(f, &sample);
+    assert_int_equal(counter(f, "blocked"), 1);
+    assert_int_equal(counter(f, "failed_permanent"), 0);
+}
+
+/* -- notices -- */
+
+/* A batch may be sent again after its answer was lost, and a worker may have
+ * lost the delivery: only who ends it says whom it is told. */
+static void who_ends_a_delivery_tells_of_it_once(void **state)
+{
+    static const struct new_notice notice = {
+        .manager = "boss@manager.example",
+        .class = "invalid_address",
+        .status = "5.1.1",
+        .reply = "550 5.1.1 Nobody",
+        .host = "mx.example",
+        .explanation = "nobody of that name",
+    };
+    struct fixture *f = *state;
+    struct sample_message sample;
+    store_and_wait(f, &sample);
+    (void)sql_number(f,
+                     "INSERT INTO baton.account (account_id, name) OVERRIDING "
+                     "SYSTEM VALUE VALUES (%lld, 'told') RETURNING account_id",
+                     (long long)sample.message.account_id);
+    make_result(&sample, RESULT_FINISHED);
+    sample.result.state = "failed";
+    sample.result.event_kind = "bounced";
+    sample.result.notice = &notice;
+    finish_and_wait(f, &sample);
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.notice_failure "
+                                   "WHERE addressee = 'boss@manager.example' "
+                                   "AND reply = '550 5.1.1 Nobody'"),
+                     1);
+    sql_do(f, "DELETE FROM baton.notice_failure");
+    sample.resulted = (struct outcome){ .result = -1 };
+    finish_and_wait(f, &sample); /* the same once more */
+    assert_int_equal(sql_number(f, "SELECT count(*) FROM baton.notice_failure"),
+                     0);
+}
+
 /* -- suppressions -- */
 
 #define DAY (INT64_C(24) * 3600 * CLOCK_SECOND)
@@ -384,6 +437,8 @@ int main(void)
         ROW(a_result_stored_twice_is_stored_once),
         ROW(given_back_again_it_stays_with_who_claimed_it),
         ROW(what_became_of_a_delivery_is_counted_once),
+        ROW(a_block_is_no_failure_of_the_recipient),
+        ROW(who_ends_a_delivery_tells_of_it_once),
         ROW(a_hard_bounce_suppresses_with_its_result),
         ROW(an_account_that_is_gone_suppresses_nothing),
         ROW(repeated_inactivity_suppresses),
