@@ -523,7 +523,7 @@ static struct site_transaction *begin_early(struct site *site,
     struct arena *arena = early->arena;
     early->arena = NULL;
     struct site_transaction *transaction =
-        begin_transaction(site, first, early->to_7bit, &early->copy, arena);
+        begin_transaction(site, first, false, &early->copy, arena);
     transaction->early = early;
     if (early->is_signed) {
         transaction->pieces[0] = early->fields;
