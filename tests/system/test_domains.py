@@ -88,9 +88,8 @@ def test_adding_a_domain_prints_what_to_publish(baton):
     for record in records:
         by_purpose.setdefault(record["purpose"], []).append(record)
     keys = [record["value"] for record in by_purpose["dkim"]]
-    assert [value[:17] for value in keys] == ["v=DKIM1; k=rsa; p", "v=DKIM1; k=ed255"
-                                              "1"] or sorted(
-        value.split(";")[1] for value in keys) == [" k=ed25519", " k=rsa"]
+    assert sorted(value.split(";")[:2] for value in keys) == [
+        ["v=DKIM1", " k=ed25519"], ["v=DKIM1", " k=rsa"]]
     assert [(r["name"], r["type"], r["value"]) for r in by_purpose["return_path"]] \
         == [("bounce.shop.example", "CNAME", RETURN),
             ("bounce.shop.example", "MX", f"10 {RETURN}"),
