@@ -147,7 +147,7 @@ def test_d9_what_is_missing_is_named_with_what_to_do(baton):
             assert finding["state"] == "missing"
             assert record["value"] in finding["expected"] + finding["advice"]
     assert found["return_path", "bounce.shop.example"]["state"] == "missing"
-    assert found["tracking", "click.shop.example"]["state"] == "missing"
+    assert found["link", "click.shop.example"]["state"] == "missing"
     assert all(finding["advice"] for finding in found.values())
     assert state(baton) == []
 
@@ -163,7 +163,7 @@ def test_d9_what_is_wrong_is_told_apart(baton, names):
     found = verify(baton, check=False)
     assert found["dkim", key["name"]]["state"] == "wrong"
     assert "AAAAAAAA" in found["dkim", key["name"]]["found"]
-    assert found["tracking", "click.shop.example"]["state"] == "wrong"
+    assert found["link", "click.shop.example"]["state"] == "wrong"
     assert found["return_path", "bounce.shop.example"]["state"] == "right"
     assert state(baton) == ["return_is_right"]
 
