@@ -49,6 +49,7 @@ struct http_service {
     struct database *database;
     const struct directory *directory; /* NULL: not loaded yet */
     const struct token_keys *keys;
+    char public_host[TARGET_HOST_SIZE]; /* of all accounts; "": none */
     const struct http_probes *probes;
     void *probes_owner;
     struct answers *answers;

@@ -461,10 +461,22 @@ struct http_server *http_server_create(struct loop *loop,
     return server;
 }
 
+static void read_public_host(const char *url, char out_host[TARGET_HOST_SIZE])
+{
+    const char *mark = strstr(url, "://");
+    struct text rest = text_of(mark != NULL ? mark + strlen("://") : url);
+    if (!target_host(text_slice(rest, 0, text_find_byte(rest, '/')),
+                     out_host)) {
+        out_host[0] = '\0';
+    }
+}
+
 void http_server_set_directory(struct http_server *server,
                                const struct directory *borrowed_directory,
-                               const struct token_keys *borrowed_keys)
+                               const struct token_keys *borrowed_keys,
+                               const char *public_url)
 {
+    read_public_host(public_url, server->service.public_host);
     server->service.directory = borrowed_directory;
     server->service.keys = borrowed_keys;
 }

@@ -34,11 +34,13 @@ struct http_server *http_server_create(struct loop *loop,
                                        struct error *error) MUST_USE;
 
 /* What tokens are read with, and who is who; both borrowed until the next call
- * or http_server_stop. Until the first call, which must not come before
+ * or http_server_stop. Under the host of public_url, which is copied, tokens of
+ * all accounts are honoured. Until the first call, which must not come before
  * id_set_worker, recipients' URLs are answered 503. */
 void http_server_set_directory(struct http_server *server,
                                const struct directory *borrowed_directory,
-                               const struct token_keys *borrowed_keys);
+                               const struct token_keys *borrowed_keys,
+                               const char *public_url);
 
 /* Accept nothing any more; each connection ends with its next answer. */
 void http_server_quiesce(struct http_server *server);

@@ -8,11 +8,14 @@
 #include "http/http_metrics.h"
 #include "sql/directory.h"
 
+/* Everybody's host stays everybody's, even if it is one account's as well: the
+ * link host of a domain that it lies under. */
 static bool is_honoured_here(const struct http_request *request,
                              const struct token *token)
 {
     const struct directory *directory = request->service->directory;
-    return !directory_is_tracking_host(directory, request->host) ||
+    return strcmp(request->host, request->service->public_host) == 0 ||
+           !directory_is_tracking_host(directory, request->host) ||
            directory_tracking_url(directory, token->account_id,
                                   request->host) != NULL;
 }

@@ -464,11 +464,29 @@ static void print_consequences(const struct domain_subject_row *subject,
     }
 }
 
+/* An array of PostgreSQL; selectors are letters, digits and hyphens. */
+static void write_selectors(const struct domain_subject_row *subject,
+                            const struct domain_status *status,
+                            struct buffer *out_array)
+{
+    size_t count = 0;
+    const char *const *selectors = domain_status_next_selectors(
+        &subject->row, status, subject->arena, &count);
+    buffer_append_string(out_array, "{");
+    for (size_t i = 0; i < count; i++) {
+        buffer_printf(out_array, "%s%s", i > 0 ? "," : "", selectors[i]);
+    }
+    buffer_append_string(out_array, "}");
+    buffer_append_byte(out_array, 0);
+}
+
 static bool store_findings(struct verification *verification,
                            const struct domain_status *status,
                            const char *findings)
 {
     char now[CLOCK_TEXT_SIZE];
+    struct buffer selectors = { 0 };
+    write_selectors(verification->subject, status, &selectors);
     const char *parameters[] = {
         verification->subject->account_id.text,
         verification->subject->name,
@@ -477,12 +495,13 @@ static bool store_findings(struct verification *verification,
         status->return_is_right ? "true" : "false",
         status->link_is_right ? "true" : "false",
         findings,
-        status->switches ? "true" : "false",
+        buffer_text(&selectors).data,
     };
     struct admin_table *table =
         command_query(verification->call, "domain_store", parameters,
                       ARRAY_LENGTH(parameters));
     bool is_stored = table != NULL;
+    buffer_free(&selectors);
     admin_table_free(&table);
     return is_stored;
 }

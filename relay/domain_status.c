@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/arena.h"
 #include "core/text.h"
 
 /* How a set of findings stands: right if each of them is, and there is one. */
@@ -84,4 +85,19 @@ void domain_status_decide(const struct domain_row *row,
     out_status->return_is_right =
         is_right(&comes_back, before->return_is_right);
     out_status->link_is_right = is_right(&links, before->link_is_right);
+}
+
+const char *const *domain_status_next_selectors(
+    const struct domain_row *row, const struct domain_status *status,
+    struct arena *arena, size_t *out_count)
+{
+    const char **selectors =
+        arena_alloc(arena, (row->key_count + 1) * sizeof(*selectors));
+    *out_count = 0;
+    for (size_t i = 0; status->switches && i < row->key_count; i++) {
+        if (strcmp(row->keys[i].state, "next") == 0) {
+            selectors[(*out_count)++] = row->keys[i].selector;
+        }
+    }
+    return selectors;
 }

@@ -21,4 +21,10 @@ void domain_status_decide(const struct domain_row *row,
                           const struct domain_report *report,
                           struct domain_status *out_status);
 
+/* Which keys sign from now on: none unless the status switches. The array lies
+ * in the arena, its strings in the row. */
+const char *const *domain_status_next_selectors(
+    const struct domain_row *row, const struct domain_status *status,
+    struct arena *arena, size_t *out_count);
+
 #endif

@@ -73,9 +73,10 @@ static void on_checked(void *owner, const struct domain_report *report)
         .dkim_is_right = status.dkim_is_right,
         .return_is_right = status.return_is_right,
         .link_is_right = status.link_is_right,
-        .switches = status.switches,
         .findings = findings,
     };
+    stored.next_selectors = domain_status_next_selectors(
+        &watch->row, &status, watch->arena, &stored.next_count);
     watch->query = domain_store(watch->database, &stored, on_stored, watch);
     memory_free(findings);
     json_decref(json);

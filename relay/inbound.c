@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  *   RCPT ─> find_target ──> 250, 452, 550
- *   data ─> loop? ─┬─> returned_mail_read ─> on_read ─> inbound_return ─┐
- *                  │   (helper thread)                                  │
+ *   data ─> loop? ─┬─> returned_mail_read ─> DKIM ─> inbound_return ────┐
+ *                  │   (helper thread)       (of complaints)            │
  *                  └─> inbound_forward ────────────────> the answer <───┘
  */
 #include "relay/inbound.h"
@@ -10,8 +10,11 @@
 #include <string.h>
 
 #include "core/budget.h"
+#include "core/clock.h"
+#include "core/dns_inquiry.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "dkim/verifier.h"
 #include "relay/acceptance.h"
 #include "relay/inbound_forward.h"
 #include "relay/inbound_return.h"
@@ -20,6 +23,9 @@
 #include "tracking/compose.h"
 #include "tracking/return_path.h"
 #include "tracking/returned_mail.h"
+
+/* A larger report is not verified. */
+#define VERIFIED_BYTES_MAX ((size_t)1024 * 1024)
 
 struct inbound {
     struct inbound_options options;
@@ -35,17 +41,22 @@ struct inbound_client {
     const struct smtp_client_facts *facts;
     /* The message at hand is one of these: */
     struct helper_job *reading;
+    struct reading *verifying;
     struct inbound_return *coming_back;
     struct inbound_forward *forward;
 };
 
-/* A message that is being read by the helper's thread. */
+/* A message that is being read by the helper's thread, and whose signatures are
+ * verified if it is a complaint. */
 struct reading {
     struct arena *arena;
     struct buffer data;
     struct budget_share share;
     struct returned_input input;
     struct returned_mail mail;
+    struct dkim_verification *verification; /* or NULL */
+    struct dns_inquiry *inquiry; /* for its keys */
+    struct inbound_client *client; /* whose, while that goes on */
 };
 
 enum target_kind {
@@ -78,11 +89,24 @@ static void *on_session(void *owner, struct smtp_server_session *session,
     return client;
 }
 
+static void free_reading(struct reading *reading)
+{
+    struct arena *arena = reading->arena;
+    dns_inquiry_free(&reading->inquiry);
+    dkim_verification_free(&reading->verification);
+    budget_give_back(&reading->share);
+    buffer_free(&reading->data);
+    arena_free(&arena);
+}
+
 /* A report that is not answered is written down all the same: it is once. */
 static void on_session_end(void *owner)
 {
     struct inbound_client *client = owner;
     helper_cancel(&client->reading);
+    if (client->verifying != NULL) {
+        free_reading(client->verifying);
+    }
     inbound_return_abandon(&client->coming_back);
     inbound_forward_withdraw(&client->forward);
     memory_free(client);
@@ -250,15 +274,45 @@ static void read_mail(void *argument)
 {
     struct reading *reading = argument;
     returned_mail_read(&reading->input, reading->arena, &reading->mail);
+    if (reading->mail.feedback_type[0] != '\0' &&
+        reading->input.message.length <= VERIFIED_BYTES_MAX) {
+        reading->verification =
+            dkim_verification_open(reading->input.message, clock_now());
+    }
 }
 
-static void free_reading(void *argument)
+/* What the report's own signatures say: the first that is right, else the first
+ * of all. */
+static const char *summarise(const struct reading *reading)
 {
-    struct reading *reading = argument;
-    struct arena *arena = reading->arena;
-    budget_give_back(&reading->share);
-    buffer_free(&reading->data);
-    arena_free(&arena);
+    const struct dkim_verification *verification = reading->verification;
+    const struct dkim_verdict *told = NULL;
+    for (size_t i = 0; i < dkim_verification_count(verification); i++) {
+        const struct dkim_verdict *verdict =
+            dkim_verification_verdict(verification, i);
+        if (told == NULL ||
+            (told->result != DKIM_PASS && verdict->result == DKIM_PASS)) {
+            told = verdict;
+        }
+    }
+    return told == NULL
+               ? "none"
+               : arena_printf(reading->arena, "%s d=%s",
+                              dkim_result_text(told->result), told->domain);
+}
+
+static bool verify(void *owner, struct dns_inquiry *inquiry)
+{
+    struct reading *reading = owner;
+    struct inbound_client *client = reading->client;
+    if (!dkim_verification_run(reading->verification, inquiry)) {
+        return false;
+    }
+    reading->mail.dkim = summarise(reading);
+    client->verifying = NULL;
+    follow(client, &reading->mail);
+    free_reading(reading);
+    return true;
 }
 
 static void on_read(void *owner, void *argument)
@@ -266,7 +320,24 @@ static void on_read(void *owner, void *argument)
     struct inbound_client *client = owner;
     struct reading *reading = argument;
     client->reading = NULL;
-    follow(client, &reading->mail);
+    if (reading->verification == NULL) {
+        follow(client, &reading->mail);
+        return;
+    }
+    reading->client = client;
+    client->verifying = reading;
+    reading->inquiry =
+        dns_inquiry_start(client->inbound->options.loop,
+                          client->inbound->options.resolver, verify, reading);
+}
+
+/* The thread is through with it. */
+static void let_go(void *argument)
+{
+    struct reading *reading = argument;
+    if (reading->client == NULL) { /* else it is being verified */
+        free_reading(reading);
+    }
 }
 
 static void take_back(struct inbound_client *client,
@@ -286,7 +357,7 @@ static void take_back(struct inbound_client *client,
         .is_null_sender = transaction->sender[0] == '\0',
     };
     client->reading = helper_submit(client->inbound->options.helper, read_mail,
-                                    reading, free_reading, on_read, client);
+                                    reading, let_go, on_read, client);
     if (client->reading == NULL) {
         struct smtp_reply reply;
         free_reading(reading);

@@ -14,7 +14,9 @@
 #ifndef BATON_RELAY_INBOUND_H
 #define BATON_RELAY_INBOUND_H
 
+#include "core/dns.h"
 #include "core/helper.h"
+#include "core/loop.h"
 #include "relay/lease.h"
 #include "smtp/server.h"
 #include "sql/database.h"
@@ -24,6 +26,8 @@
 struct inbound;
 
 struct inbound_options {
+    struct loop *loop;
+    struct dns_resolver *resolver; /* for keys of complaints' signatures */
     struct database *database;
     struct helper *helper; /* for reading what comes back */
     const struct lease *lease;

@@ -420,6 +420,7 @@ static void copy_mail(struct inbound_return *one,
     one->mail.diagnostic = arena_copy_string(arena, mail->diagnostic);
     one->mail.remote_host = arena_copy_string(arena, mail->remote_host);
     one->mail.address = arena_copy_string(arena, mail->address);
+    one->mail.dkim = arena_copy_string(arena, mail->dkim);
     one->mail.user_agent = arena_copy_string(arena, mail->user_agent);
     one->mail.source_ip = arena_copy_string(arena, mail->source_ip);
 }

@@ -185,8 +185,8 @@ static void tell_http(struct worker *worker)
     }
     open_http(worker);
     if (worker->http != NULL) {
-        http_server_set_directory(worker->http, worker->directory,
-                                  worker->keys);
+        http_server_set_directory(worker->http, worker->directory, worker->keys,
+                                  relay_settings_now()->public_url);
         worker->slot->knows_tokens = !worker->is_draining;
     }
 }
@@ -669,6 +669,8 @@ static void create_relay(struct worker *worker)
     };
     worker->server = smtp_server_create(worker->loop, &server_options);
     struct inbound_options inbound_options = {
+        .loop = worker->loop,
+        .resolver = worker->resolver,
         .database = worker->database,
         .helper = worker->helper,
         .lease = worker->lease,

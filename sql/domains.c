@@ -87,7 +87,7 @@ struct query *domain_store(struct database *database,
     parameter_boolean(&parameters, domain->return_is_right);
     parameter_boolean(&parameters, domain->link_is_right);
     parameter_text(&parameters, domain->findings);
-    parameter_boolean(&parameters, domain->switches);
+    parameter_texts(&parameters, domain->next_selectors, domain->next_count);
     struct query *query = query_run(database, STATEMENT_DOMAIN_STORE,
                                     &parameters, on_store, store);
     query_keep(query, store);

@@ -40,7 +40,8 @@ struct domain_result {
     bool dkim_is_right;
     bool return_is_right;
     bool link_is_right;
-    bool switches; /* the next keys sign from now on */
+    const char *const *next_selectors; /* keys that sign from now on */
+    size_t next_count;
     const char *findings; /* JSON */
 };
 /* has_broken: something is no longer right that was. */

@@ -166,6 +166,7 @@ void returned_mail_read(const struct returned_input *input, struct arena *arena,
         .remote_host = "",
         .address = "",
         .feedback_type = "",
+        .dkim = "",
         .user_agent = "",
         .source_ip = "",
     };
@@ -209,6 +210,7 @@ const char *returned_mail_detail(const struct returned_mail *mail,
     add(&detail, "remote_host", mail->remote_host);
     add(&detail, "address", mail->address);
     add(&detail, "feedback_type", mail->feedback_type);
+    add(&detail, "dkim", mail->dkim);
     add(&detail, "user_agent", mail->user_agent);
     add(&detail, "source_ip", mail->source_ip);
     buffer_append_byte(&detail, '}');

@@ -48,6 +48,7 @@ struct returned_mail {
     bool is_inactive; /* the mailbox is not used any more */
     /* Of feedback: */
     const char *feedback_type;
+    const char *dkim; /* of the report itself: "pass d=example.com"; "" */
     const char *user_agent;
     const char *source_ip;
     struct text returned_header; /* of our message, as far as it came back */

@@ -8,14 +8,28 @@
 -- $5 return_is_right boolean
 -- $6 link_is_right boolean
 -- $7 findings text, JSON
--- $8 switches boolean: the next keys sign from now on
-WITH before AS (
+-- $8 selectors text[]: next keys that DNS has; they sign from now on. If one of
+--    them waits no longer, somebody else was faster: then no key changes.
+WITH ready AS MATERIALIZED (
+    SELECT selector
+    FROM baton.dkim_key
+    WHERE account_id = $1::bigint
+      AND domain = $2::text
+      AND selector = ANY ($8::text[])
+      AND state = 'next'
+    ORDER BY selector
+    FOR UPDATE
+), switch AS MATERIALIZED (
+    SELECT count(*) > 0 AND count(*) = cardinality($8::text[]) AS is_due
+    FROM ready
+), before AS (
     SELECT domain.*,
            dkim_is_right AND NOT $4::boolean
            OR return_is_right AND NOT $5::boolean
            OR link_is_right AND NOT $6::boolean AS breaks,
            (dkim_is_right, return_is_right, link_is_right)
-           <> ($4::boolean, $5::boolean, $6::boolean) OR $8::boolean AS changes
+           <> ($4::boolean, $5::boolean, $6::boolean)
+           OR (SELECT is_due FROM switch) AS changes
     FROM baton.domain
     WHERE account_id = $1::bigint AND name = $2::text
     FOR UPDATE
@@ -36,10 +50,10 @@ WITH before AS (
     UPDATE baton.dkim_key
     SET state = CASE state WHEN 'next' THEN 'signing' ELSE 'retired' END,
         retired_at = CASE state WHEN 'signing' THEN $3::timestamptz END
-    WHERE $8::boolean
+    WHERE (SELECT is_due FROM switch)
       AND account_id = $1::bigint
       AND domain = $2::text
-      AND state IN ('signing', 'next')
+      AND (state = 'signing' OR selector = ANY ($8::text[]))
 ), forgotten AS (
     DELETE FROM baton.dkim_key
     WHERE account_id = $1::bigint

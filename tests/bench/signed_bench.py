@@ -30,6 +30,8 @@ from relay_bench import BENCH, ROOT, RATE, RATE_CONNECTIONS, \
     RATE_MESSAGES  # noqa: E402
 
 DOMAIN = "sender.test"
+# Haraka's packages as they were on a day: registries lag.
+NPM_BEFORE = os.environ.get("NPM_BEFORE", "2026-06-01")
 
 
 class SignedBaton(relay_bench.BatonRelay):
@@ -72,7 +74,8 @@ class Haraka:
         with open(os.devnull, "w", encoding="ascii") as nothing:
             return subprocess.run([BENCH + "/peers/haraka.sh", *arguments],
                                   stdout=nothing, stderr=nothing, check=False,
-                                  env=dict(os.environ, PORT=str(self.port))
+                                  env=dict(os.environ, PORT=str(self.port),
+                                           NPM_BEFORE=NPM_BEFORE)
                                   ).returncode == 0
 
     def install(self):

@@ -2,6 +2,8 @@
 """A Baton that takes in what comes back, and a message whose return path is
 known."""
 
+import itertools
+
 from dialogue import message
 from instance import PASSWORD, USER, add_account
 from returned import ReturnPaths
@@ -23,6 +25,8 @@ def make(factory, sink, settings=None, **keywords):
 
 def prepare(baton):
     demo = account_of(baton, USER)
+    baton.sql("UPDATE baton.account SET settings = settings ||"
+              """ '{"suppress_hard_bounces": "on"}'""")
     baton.sql("INSERT INTO baton.domain (account_id, name)"
               " VALUES (%s, 'sender.example')", demo)
     baton.sql("INSERT INTO baton.message_group (account_id, name, kind)"
@@ -36,11 +40,15 @@ def account_of(baton, name):
 
 
 class Sent:
-    """A message to one recipient that was handed over to the sink."""
+    """A message to one recipient that was handed over to the sink: one of its
+    own, whom nobody has suppressed before."""
+    numbers = itertools.count(1)
 
-    def __init__(self, baton, sink, recipient="b@rcpt.example", fields="",
+    def __init__(self, baton, sink, recipient=None, fields="",
                  sender="a@sender.example"):
+        recipient = recipient or f"b{next(self.numbers)}@rcpt.example"
         self.baton = baton
+        self.recipient = recipient
         self.paths = ReturnPaths(baton.sql)
         before = len(sink.messages)
         self.message_id = baton.submit(

@@ -4,13 +4,18 @@ what follows from it for mail."""
 
 import json
 import re
+import threading
 
+import psycopg2
 import pytest
 
 from conftest import close_all
+from instance import add_account
 from nameserver import Nameserver
 from sink import Sink
+from tokens import Tokens
 from waiting import wait_until
+from web import Web
 
 SECRET = "5e" * 32
 RETURN = "return.relay.example"
@@ -293,5 +298,62 @@ def test_d5_mail_of_a_domain_that_is_not_right_can_be_refused(factory, names,
         publish(names, records)
         verify(baton)
         wait_until(lambda: answer() == "taken", "the directory")
+    finally:
+        close_all([baton], postgres)
+
+
+def test_d6_two_checks_at_once_switch_keys_once(baton, names):
+    """What one of them switched is not retired by the other: both found the new
+    keys published, and both write it down."""
+    publish(names, add(baton))
+    verify(baton)
+    old = {row["selector"] for row in baton.sql(
+        "SELECT selector FROM baton.dkim_key WHERE state = 'signing'")}
+    records = baton.cli_json("domain", "rotate", "demo", "shop.example")["records"]
+    publish(names, [r for r in records if r["purpose"] == "dkim"
+                    and r["name"].split(".")[0] not in old])
+    holder = psycopg2.connect(baton.url)
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT FROM baton.domain FOR UPDATE")
+    checks = [threading.Thread(target=verify, args=(baton,)) for _ in range(2)]
+    for check in checks:
+        check.start()
+    wait_until(lambda: baton.value(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname ="
+        " current_database() AND wait_event_type = 'Lock'") == 2, "both checks")
+    holder.close()
+    for check in checks:
+        check.join(30)
+    states = baton.sql("SELECT selector, state FROM baton.dkim_key")
+    assert len(states) == 4
+    assert {row["selector"] for row in states if row["state"] == "retired"} == old
+    assert {row["state"] for row in states} == {"signing", "retired"}
+
+
+def test_the_common_link_host_stays_everybodys(factory, names, postgres):
+    """A domain's link host is that of [server] public_url when public_url lies
+    under it: links of other accounts are followed there all the same, and under
+    a host of the domain's own they are not."""
+    baton = factory({**SETTINGS, "server": {
+        **SETTINGS["server"], "public_url": "https://click.shop.example",
+        "workers": "1"}}, nameserver_of_test=names)
+    try:
+        other = add_account(baton.sql, "other")
+        add(baton)
+        add(baton, "own.example")
+        demo = baton.value("SELECT account_id FROM baton.account"
+                           " WHERE name = 'demo'")
+        tokens = Tokens(baton.sql)
+
+        def status(account, host):
+            token = tokens.click(account, 1, 1, "https://target.example/")
+            with Web(baton.address("http")) as web:
+                return web.ask("/c/" + token, host=host).status
+
+        wait_until(lambda: status(other, "click.own.example") == 404,
+                   "the directory")
+        assert status(demo, "click.own.example") == 302
+        assert status(demo, "click.shop.example") == 302
+        assert status(other, "Click.Shop.Example:443") == 302
     finally:
         close_all([baton], postgres)

@@ -3,16 +3,21 @@
 do to the ledger, and inbound routes. Return paths are made by returned.py, so
 that what Baton takes is checked against the layout, not against itself."""
 
+import base64
 import re
 import threading
 
+import dkim
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from conftest import close_all
 from dialogue import message
 from inbound import (HOST, POSTMASTER, Sent, account_of, bring, counters, make,
                      prepare, reports, suppressions)
 from instance import USER
+from nameserver import Nameserver
 from returned import ReturnPaths, arf, auto_reply, dsn, person, qmail
 from waiting import wait_until
 
@@ -219,7 +224,7 @@ def test_bounce(baton, sink):
     assert moved["inbound"] == 0
     found = suppressions(baton)
     assert [(s["address"], s["reason"], s["group_id"]) for s in found] == [
-        ("b@rcpt.example", "hard_bounce", None)]
+        (sent.recipient, "hard_bounce", None)]
     assert "User unknown" in found[0]["evidence"]
     assert found[0]["delivery_id"] == sent.delivery
 
@@ -340,8 +345,36 @@ def test_complaint(baton, sink, letter):
     assert counters(baton)["complaints"] == 1
     assert [(s["address"], s["reason"], s["group_id"])
             for s in suppressions(baton)] == [
-        ("b@rcpt.example", "complaint", None)]
+        (sent.recipient, "complaint", None)]
     assert sent.state() == "delivered"
+
+
+def test_the_signature_of_a_complaint_is_told(factory, sink, postgres):
+    """Whether the provider itself speaks stands in the event."""
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(serialization.Encoding.PEM,
+                            serialization.PrivateFormat.PKCS8,
+                            serialization.NoEncryption())
+    public = base64.b64encode(key.public_key().public_bytes(
+        serialization.Encoding.DER,
+        serialization.PublicFormat.SubjectPublicKeyInfo)).decode()
+    names = Nameserver({"sender.example": ["A 127.0.0.1"]})
+    names.publish("s1._domainkey.isp.example", "TXT", f"v=DKIM1; k=rsa; p={public}")
+    baton = make(factory, sink, prepare=prepare, nameserver_of_test=names)
+    try:
+        report = arf().replace("rcpt.example", "isp.example").encode()
+        field = dkim.sign(report, b"s1", b"isp.example", pem,
+                          include_headers=[b"from", b"subject"])
+        broken = (field + report).replace(b"Subject: ", b"Subject: x", 1)
+        for data, told in ((field + report, "pass d=isp.example"),
+                           (broken, "fail d=isp.example"), (report, "none")):
+            sent = Sent(baton, sink)
+            bring(baton, sent.address(), data.decode(), "feedback@isp.example")
+            assert sent.events("complained")[0]["detail"]["dkim"] == told
+            baton.sql("DELETE FROM baton.suppression")
+    finally:
+        close_all([baton], postgres)
+        names.close()
 
 
 @pytest.mark.parametrize("returned", [
@@ -401,7 +434,7 @@ def test_unsubscribe_by_mail(baton, sink):
     group = baton.value("SELECT group_id FROM baton.message_group"
                         " WHERE name = 'News'")
     assert [(s["address"], s["reason"], s["group_id"]) for s in found] == [
-        ("b@rcpt.example", "unsubscribe", group)]
+        (sent.recipient, "unsubscribe", group)]
     events = sent.events("unsubscribed")
     assert len(events) == 1 and events[0]["detail"]["how"] == "mailto"
     assert counters(baton)["unsubscribes"] == 1
@@ -444,7 +477,7 @@ def test_the_sender_is_told_once(baton, sink):
     report = reports(sink, "a@sender.example")[0]
     assert report.field("Auto-Submitted") == "auto-generated"
     assert b"User unknown" in report.data
-    assert b"Final-Recipient: rfc822;b@rcpt.example" in \
+    assert f"Final-Recipient: rfc822;{sent.recipient}".encode() in \
         report.data.replace(b"; ", b";")
     assert b"Hello" in report.data  # the message comes back
     for _ in range(3):
@@ -467,7 +500,8 @@ def test_success_is_told_by_us(baton, sink):
 def test_a_large_message_comes_back_as_its_header(baton, sink):
     """Nothing of 2 MB is read back to tell which message it was."""
     body = "x" * 70 + "\r\n"
-    baton.submit(message(subject="large", body=body * 30000))
+    baton.submit(message(subject="large", body=body * 30000),
+                 ["large@rcpt.example"])
     wait_until(lambda: sink.messages, "the message")
     baton.wait_for_empty_queue()
     bring(baton, sink.messages[0].sender, dsn())
@@ -479,7 +513,7 @@ def test_a_large_message_comes_back_as_its_header(baton, sink):
 def test_never_means_never(baton, sink):
     with baton.session() as session:
         session.command("MAIL FROM:<a@sender.example>", 250)
-        session.command("RCPT TO:<b@rcpt.example> NOTIFY=NEVER", 250)
+        session.command("RCPT TO:<never@rcpt.example> NOTIFY=NEVER", 250)
         session.data(message())
     wait_until(lambda: sink.messages, "the message")
     baton.wait_for_empty_queue()
