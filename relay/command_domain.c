@@ -48,8 +48,6 @@ static bool read_keys(struct command_call *call,
         keys[i] = (struct domain_key_row){
             .selector = arena_copy_string(subject->arena,
                                           admin_value(table, i, "selector")),
-            .algorithm = arena_copy_string(subject->arena,
-                                           admin_value(table, i, "algorithm")),
             .state = arena_copy_string(subject->arena,
                                        admin_value(table, i, "state")),
             .record = arena_copy_string(subject->arena,
