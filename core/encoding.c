@@ -148,23 +148,13 @@ void hex_encode(struct text bytes, struct buffer *out_text)
     }
 }
 
-/* -1: no digit. */
-static int hex_value(char digit)
-{
-    if (ascii_is_digit(digit)) {
-        return digit - '0';
-    }
-    char lower = ascii_lower(digit);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 bool hex_decode(struct text text, struct buffer *out_bytes)
 {
     size_t before = out_bytes->length;
     bool is_good = text.length % 2 == 0;
     for (size_t i = 0; is_good && i < text.length; i += 2) {
-        int high = hex_value(text.data[i]);
-        int low = hex_value(text.data[i + 1]);
+        int high = ascii_hex_value(text.data[i]);
+        int low = ascii_hex_value(text.data[i + 1]);
         is_good = high >= 0 && low >= 0;
         if (is_good) {
             buffer_append_byte(out_bytes, (char)(high * 16 + low));

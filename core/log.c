@@ -117,15 +117,6 @@ static void append_contexts(struct buffer *line,
     }
 }
 
-static int hex_value(char byte)
-{
-    char lower = ascii_lower(byte);
-    if (ascii_is_digit(lower)) {
-        return lower - '0';
-    }
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* Undo the escapes of a quoted value: the bytes that were meant. */
 static void unescape(struct text escaped, struct buffer *out_bytes)
 {
@@ -134,8 +125,8 @@ static void unescape(struct text escaped, struct buffer *out_bytes)
         char byte = escaped.data[i];
         char next = left > 0 ? escaped.data[i + 1] : '\0';
         int high =
-            left > 2 && next == 'x' ? hex_value(escaped.data[i + 2]) : -1;
-        int low = high >= 0 ? hex_value(escaped.data[i + 3]) : -1;
+            left > 2 && next == 'x' ? ascii_hex_value(escaped.data[i + 2]) : -1;
+        int low = high >= 0 ? ascii_hex_value(escaped.data[i + 3]) : -1;
         if (byte != '\\' || left == 0) {
             buffer_append_byte(out_bytes, byte);
         } else if (low >= 0) {

@@ -16,6 +16,15 @@ bool ascii_is_digit(char byte)
     return byte >= '0' && byte <= '9';
 }
 
+int ascii_hex_value(char digit)
+{
+    char lower = ascii_lower(digit);
+    if (ascii_is_digit(lower)) {
+        return lower - '0';
+    }
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 bool ascii_is_alnum(char byte)
 {
     char lower = ascii_lower(byte);

@@ -46,6 +46,7 @@ size_t text_distance(const char *a, const char *b);
 char ascii_lower(char byte);
 bool ascii_is_alnum(char byte);
 bool ascii_is_digit(char byte);
+int ascii_hex_value(char digit); /* of either case; -1: no such digit */
 
 /* Bytes that grow. Zero-initialise, or buffer_free and use again. `data` has a
  * NUL behind its last byte as soon as something was appended. */
@@ -55,7 +56,8 @@ struct buffer {
     size_t capacity;
 };
 
-void buffer_free(struct buffer *buffer); /* Overwrite its bytes with zeros, for what is secret; it is empty then. */
+void buffer_free(struct buffer *buffer); /* Overwrite its bytes with zeros, for
+                                            what is secret; it is empty then. */
 void buffer_wipe(struct buffer *buffer);
 /* leaves an empty, usable buffer */
 void buffer_clear(struct buffer *buffer); /* keeps the memory */

@@ -22,14 +22,13 @@
 /* Signatures beyond these are not looked at (6.1, 8.4). */
 #define DKIM_SIGNATURES_MAX 10
 
-enum dkim_result { /* RFC 8601, 2.7.1 */
-                   DKIM_PASS,
-                   DKIM_FAIL, /* body or fields were changed, or it has expired
-                               */
-                   DKIM_NEUTRAL, /* it cannot be read, or its domain is only
-                                    testing */
-                   DKIM_TEMPERROR, /* DNS did not answer */
-                   DKIM_PERMERROR, /* no key, or one that is not believed */
+/* RFC 8601, 2.7.1 */
+enum dkim_result {
+    DKIM_PASS,
+    DKIM_FAIL, /* body or fields were changed, or it has expired */
+    DKIM_NEUTRAL, /* it cannot be read, or its domain is only testing */
+    DKIM_TEMPERROR, /* DNS did not answer */
+    DKIM_PERMERROR, /* no key, or one that is not believed */
 };
 const char *dkim_result_text(enum dkim_result result);
 

@@ -7,15 +7,6 @@
 
 /* -- application/x-www-form-urlencoded (WHATWG URL, 5.1) -- */
 
-static int hex_value(char digit)
-{
-    char lower = ascii_lower(digit);
-    if (ascii_is_digit(lower)) {
-        return lower - '0';
-    }
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* In place; what is no escape stays as it is. */
 static struct text decode(struct text piece)
 {
@@ -24,8 +15,8 @@ static struct text decode(struct text piece)
     for (size_t from = 0; from < piece.length; from++, to++) {
         char byte = bytes[from];
         if (byte == '%' && piece.length - from > 2) {
-            int high = hex_value(bytes[from + 1]);
-            int low = hex_value(bytes[from + 2]);
+            int high = ascii_hex_value(bytes[from + 1]);
+            int low = ascii_hex_value(bytes[from + 2]);
             if (high >= 0 && low >= 0) {
                 byte = (char)(high * 16 + low);
                 from += 2;

@@ -3,15 +3,6 @@
 
 #include <string.h>
 
-static int hex_value(char digit)
-{
-    char lower = ascii_lower(digit);
-    if (ascii_is_digit(lower)) {
-        return lower - '0';
-    }
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* RFC 3986, 2.3 */
 static bool is_unreserved(int byte)
 {
@@ -25,8 +16,8 @@ static size_t decode_unreserved(char *path, size_t length)
     for (size_t from = 0; from < length; from++, to++) {
         path[to] = path[from];
         if (path[from] == '%' && length - from > 2) {
-            int high = hex_value(path[from + 1]);
-            int low = hex_value(path[from + 2]);
+            int high = ascii_hex_value(path[from + 1]);
+            int low = ascii_hex_value(path[from + 2]);
             if (high >= 0 && low >= 0 && is_unreserved(high * 16 + low)) {
                 path[to] = (char)(high * 16 + low);
                 from += 2;

@@ -9,9 +9,10 @@
 #include "tracking/arf.h"
 #include "tracking/dsn.h"
 #include "tracking/phrase.h"
+#include "tracking/returned_mail.h"
 
-/* Octets of a message that are read; what is beyond is not looked at. */
-#define READ_MAX ((size_t)INCOMING_MESSAGE_MAX + 1)
+/* Octets of a message that are read: as many as of one that comes back. */
+#define READ_MAX ((size_t)RETURNED_BYTES_READ)
 #define LINE_BYTES_MAX 65536U
 
 static void add_text(json_t *json, const char *key, const char *value)

@@ -48,8 +48,6 @@ static bool read_keys(struct command_call *call,
         keys[i] = (struct domain_key_row){
             .selector = arena_copy_string(subject->arena,
                                           admin_value(table, i, "selector")),
-            .algorithm = arena_copy_string(subject->arena,
-                                           admin_value(table, i, "algorithm")),
             .state = arena_copy_string(subject->arena,
                                        admin_value(table, i, "state")),
             .record = arena_copy_string(subject->arena,
@@ -248,7 +246,7 @@ static void print_gaps(const struct domain_subject_row *subject,
         printf("\nBounces go to the sender's own address, where Baton does not "
                "see them: [server] return_path_host is not set.\n");
     }
-    if (expectation->tracking_host == NULL) {
+    if (expectation->link_host == NULL) {
         printf("\nLinks lead to [server] public_url (%s), which other "
                "machines do not know by a name.\n",
                relay_settings_now()->public_url);

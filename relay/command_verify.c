@@ -18,12 +18,13 @@
 #define HEADER_BYTES_MAX ((size_t)1 << 20)
 #define HEADER_FIELDS_MAX 10000
 
-enum dmarc_result { /* RFC 8601, 2.7; RFC 9989 */
-                    DMARC_RESULT_NONE,
-                    DMARC_RESULT_PASS,
-                    DMARC_RESULT_FAIL,
-                    DMARC_RESULT_TEMPERROR,
-                    DMARC_RESULT_PERMERROR,
+/* RFC 8601, 2.7; RFC 9989 */
+enum dmarc_result {
+    DMARC_RESULT_NONE,
+    DMARC_RESULT_PASS,
+    DMARC_RESULT_FAIL,
+    DMARC_RESULT_TEMPERROR,
+    DMARC_RESULT_PERMERROR,
 };
 
 static const char *const dmarc_result_texts[] = {

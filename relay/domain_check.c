@@ -30,9 +30,9 @@ const char *domain_state_text(enum domain_state state)
 const char *domain_subject_text(enum domain_subject subject)
 {
     static const char *const texts[] = {
-        [DOMAIN_SPF] = "spf",           [DOMAIN_DKIM] = "dkim",
-        [DOMAIN_DMARC] = "dmarc",       [DOMAIN_RETURN_PATH] = "return_path",
-        [DOMAIN_TRACKING] = "tracking",
+        [DOMAIN_SPF] = "spf",     [DOMAIN_DKIM] = "dkim",
+        [DOMAIN_DMARC] = "dmarc", [DOMAIN_RETURN_PATH] = "return_path",
+        [DOMAIN_LINK] = "link",
     };
     return texts[subject];
 }
@@ -153,7 +153,7 @@ static void inspect(struct inspection *inspection)
     }
     inspect_dmarc(inspection);
     inspect_return_path(inspection);
-    inspect_tracking(inspection);
+    inspect_link(inspection);
 }
 
 static bool run(void *owner, struct dns_inquiry *inquiry)
@@ -214,11 +214,11 @@ static void copy_expectation(struct arena *arena,
         .return_cname = copy_string(arena, from->return_cname),
         .return_mx = copy_string(arena, from->return_mx),
         .return_spf = copy_string(arena, from->return_spf),
-        .tracking_host = copy_string(arena, from->tracking_host),
-        .tracking_cname = copy_string(arena, from->tracking_cname),
-        .tracking_addresses = copy_addresses(arena, from->tracking_addresses,
-                                             from->tracking_address_count),
-        .tracking_address_count = from->tracking_address_count,
+        .link_host = copy_string(arena, from->link_host),
+        .link_cname = copy_string(arena, from->link_cname),
+        .link_addresses = copy_addresses(arena, from->link_addresses,
+                                         from->link_address_count),
+        .link_address_count = from->link_address_count,
         .sending_addresses = copy_addresses(arena, from->sending_addresses,
                                             from->sending_address_count),
         .sending_address_count = from->sending_address_count,

@@ -41,10 +41,10 @@ struct domain_expectation {
      * "ip4:203.0.113.9", "include:spf.relay.example", "a:out.relay.example". */
     const char *return_mx;
     const char *return_spf;
-    const char *tracking_host; /* "click.example.com" */
-    const char *tracking_cname;
-    const struct network_address *tracking_addresses;
-    size_t tracking_address_count;
+    const char *link_host; /* "click.example.com" */
+    const char *link_cname;
+    const struct network_address *link_addresses;
+    size_t link_address_count;
     /* We send from these: SPF of the return-path host must pass for all. */
     const struct network_address *sending_addresses;
     size_t sending_address_count;
@@ -67,9 +67,9 @@ enum domain_subject {
     DOMAIN_DKIM, /* one finding a selector */
     DOMAIN_DMARC, /* of the domain, by tree walk (RFC 9989) */
     DOMAIN_RETURN_PATH,
-    DOMAIN_TRACKING,
+    DOMAIN_LINK,
 };
-/* "spf", "dkim", "dmarc", "return_path", "tracking". */
+/* "spf", "dkim", "dmarc", "return_path", "link". */
 const char *domain_subject_text(enum domain_subject subject);
 
 /* Strings are UTF-8 and never NULL. */

@@ -69,7 +69,7 @@ void inspect_spf(struct inspection *inspection);
 void inspect_dkim(struct inspection *inspection,
                   const struct domain_selector *selector);
 void inspect_return_path(struct inspection *inspection);
-void inspect_tracking(struct inspection *inspection);
+void inspect_link(struct inspection *inspection);
 void inspect_dmarc(struct inspection *inspection); /* after DKIM */
 
 #endif

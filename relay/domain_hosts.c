@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two host names that a sender domain lends us: return path and tracking.
- */
+/* The two host names that a sender domain lends us: return path and links. */
 #include <string.h>
 
 #include "core/memory.h"
@@ -254,9 +253,9 @@ static size_t count_ours(const struct domain_expectation *expected,
 {
     size_t count = 0;
     for (size_t i = 0; i < addresses->count; i++) {
-        for (size_t k = 0; k < expected->tracking_address_count; k++) {
+        for (size_t k = 0; k < expected->link_address_count; k++) {
             if (network_address_equal(&addresses->records.addresses[i],
-                                      &expected->tracking_addresses[k])) {
+                                      &expected->link_addresses[k])) {
                 count++;
                 break;
             }
@@ -269,10 +268,9 @@ static const char *list_addresses(struct inspection *inspection)
 {
     const struct domain_expectation *expected = inspection->expected;
     const char *list = "";
-    for (size_t i = 0; i < expected->tracking_address_count; i++) {
+    for (size_t i = 0; i < expected->link_address_count; i++) {
         char text[NETWORK_TEXT_SIZE];
-        const struct network_address *address =
-            &expected->tracking_addresses[i];
+        const struct network_address *address = &expected->link_addresses[i];
         list = inspection_join(
             inspection, list,
             arena_printf(inspection->arena, "%s %s",
@@ -309,7 +307,7 @@ static void judge_addresses(struct host *host)
     }
 }
 
-static void judge_tracking(struct host *host)
+static void judge_link(struct host *host)
 {
     size_t count = host->v4->count + host->v6->count;
     size_t ours = count_ours(host->inspection->expected, host->v4) +
@@ -336,14 +334,14 @@ static void judge_tracking(struct host *host)
     }
 }
 
-void inspect_tracking(struct inspection *inspection)
+void inspect_link(struct inspection *inspection)
 {
     const struct domain_expectation *expected = inspection->expected;
     struct host host = { .inspection = inspection,
-                         .name = expected->tracking_host,
-                         .target = expected->tracking_cname };
+                         .name = expected->link_host,
+                         .target = expected->link_cname };
     if (host.name == NULL ||
-        (host.target == NULL && expected->tracking_address_count == 0)) {
+        (host.target == NULL && expected->link_address_count == 0)) {
         return;
     }
     ask_all(&host);
@@ -351,13 +349,13 @@ void inspect_tracking(struct inspection *inspection)
         return;
     }
     host.finding = (struct domain_finding){
-        .subject = DOMAIN_TRACKING,
+        .subject = DOMAIN_LINK,
         .name = host.name,
         .expected = host.target != NULL ? arena_printf(inspection->arena,
                                                        "CNAME %s", host.target)
                                         : list_addresses(inspection),
         .found = show_all(&host),
     };
-    judge_tracking(&host);
+    judge_link(&host);
     inspection_add(inspection, &host.finding);
 }

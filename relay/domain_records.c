@@ -34,12 +34,12 @@ static void expect_links(struct arena *arena,
     struct text host = host_of(relay_settings_now()->public_url);
     struct network_address *address = arena_alloc(arena, sizeof(*address));
     if (network_address_parse(host, 0, address)) {
-        expectation->tracking_addresses = address;
-        expectation->tracking_address_count = 1;
+        expectation->link_addresses = address;
+        expectation->link_address_count = 1;
     } else if (text_find_byte(host, '.') < host.length) {
-        expectation->tracking_cname = arena_copy_text(arena, host);
+        expectation->link_cname = arena_copy_text(arena, host);
     } else { /* localhost */
-        expectation->tracking_host = NULL;
+        expectation->link_host = NULL;
     }
 }
 
@@ -93,7 +93,7 @@ void domain_records_expect(const struct domain_row *row, struct arena *arena,
     const char *return_path = relay_settings_now()->return_path_host;
     *out_expectation = (struct domain_expectation){
         .domain = row->name,
-        .tracking_host = or_null(row->link_host),
+        .link_host = or_null(row->link_host),
     };
     out_expectation->selectors =
         select_keys(row, false, arena, &out_expectation->selector_count);
@@ -107,7 +107,7 @@ void domain_records_expect(const struct domain_row *row, struct arena *arena,
             arena_printf(arena, "include:%s", return_path);
     }
     expect_addresses(arena, out_expectation);
-    if (out_expectation->tracking_host != NULL) {
+    if (out_expectation->link_host != NULL) {
         expect_links(arena, out_expectation);
     }
 }
@@ -125,7 +125,7 @@ static struct record_list begin_list(
 {
     size_t most = expectation->selector_count * 2 +
                   expectation->retired_count * 2 +
-                  expectation->tracking_address_count +
+                  expectation->link_address_count +
                   expectation->sending_address_count + RECORDS_BESIDE_KEYS;
     return (struct record_list){
         .arena = arena,
@@ -211,18 +211,17 @@ static void add_links(struct record_list *list,
 {
     struct domain_record record = {
         .purpose = "link",
-        .name = expectation->tracking_host,
+        .name = expectation->link_host,
         .type = "CNAME",
-        .value = expectation->tracking_cname,
+        .value = expectation->link_cname,
         .note = "where links in the mail lead to",
     };
     if (record.name != NULL && record.value != NULL) {
         add(list, &record);
     }
-    for (size_t i = 0; i < expectation->tracking_address_count; i++) {
+    for (size_t i = 0; i < expectation->link_address_count; i++) {
         char text[NETWORK_TEXT_SIZE];
-        const struct network_address *address =
-            &expectation->tracking_addresses[i];
+        const struct network_address *address = &expectation->link_addresses[i];
         record.type = address_type(address);
         record.value =
             arena_copy_string(list->arena, network_address_text(address, text));

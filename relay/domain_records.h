@@ -14,7 +14,6 @@
 
 struct domain_key_row {
     const char *selector;
-    const char *algorithm; /* "rsa-sha256" */
     const char *state; /* "signing", "next", "retired" */
     const char *record;
 };

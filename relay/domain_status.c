@@ -78,7 +78,7 @@ void domain_status_decide(const struct domain_row *row,
     count_keys(row, "next", report, &next);
     count_subject(DOMAIN_RETURN_PATH, report, &comes_back);
     count_subject(DOMAIN_SPF, report, &comes_back);
-    count_subject(DOMAIN_TRACKING, report, &links);
+    count_subject(DOMAIN_LINK, report, &links);
     out_status->switches = is_right(&next, false);
     out_status->dkim_is_right =
         out_status->switches || is_right(&signing, before->dkim_is_right);

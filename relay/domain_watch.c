@@ -92,7 +92,6 @@ static void keep(struct domain_watch *watch,
         if (rows[i].selector != NULL) {
             keys[count++] = (struct domain_key_row){
                 .selector = arena_copy_string(arena, rows[i].selector),
-                .algorithm = arena_copy_string(arena, rows[i].algorithm),
                 .state = arena_copy_string(arena, rows[i].state),
                 .record = arena_copy_string(arena, rows[i].record),
             };

@@ -57,8 +57,8 @@ void early_copy_start(struct held_message *message, struct signing *signing)
 struct early_copy *early_copy_take(struct delivery *delivery, bool to_7bit)
 {
     struct early_copy *early = delivery->early;
-    bool is_fit = early != NULL && early->to_7bit == to_7bit &&
-                  (early->is_signed || early->job != NULL);
+    bool is_fit =
+        early != NULL && !to_7bit && (early->is_signed || early->job != NULL);
     delivery->early = NULL;
     if (!is_fit) {
         early_copy_free(&early);

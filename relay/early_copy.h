@@ -17,7 +17,6 @@
 struct early_copy {
     struct arena *arena; /* of the copy; NULL: taken over */
     struct held_copy copy;
-    bool to_7bit;
     struct signing_job *job; /* running; or NULL */
     bool is_signed;
     struct text fields; /* the signatures, in the arena */
@@ -26,11 +25,12 @@ struct early_copy {
 };
 
 /* Begin one for a message that has a single delivery and something to sign
- * with, unless the thread has enough to do: it is the delivery's then. */
+ * with, unless the thread has enough to do: it is the delivery's then. It is
+ * for a host that takes the message as it is (8BITMIME). */
 void early_copy_start(struct held_message *message, struct signing *signing);
 
-/* The delivery's, if it is such a copy; the caller's from now on. Else NULL,
- * and what it had is freed. */
+/* The delivery's, if that is the copy which is wanted (in 7 bits or not); the
+ * caller's from now on. Else NULL, and what it had is freed. */
 struct early_copy *early_copy_take(struct delivery *delivery, bool to_7bit);
 /* on_signed runs when it is signed; only while a job runs. */
 void early_copy_wait(struct early_copy *early, signing_done_fn *on_signed,

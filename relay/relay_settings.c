@@ -268,8 +268,8 @@ const struct setting relay_settings[] = {
       .check_value = check_host,
       .description = "the host that bounces come back to; its MX is the "
                      "listener named inbound, its SPF record names the "
-                     "addresses mail leaves "
-                     "from; empty: they go to the sender's own address" },
+                     "addresses mail leaves from; empty: they go to the "
+                     "sender's own address" },
     { .section = "server",
       .key = "feedback_sender",
       .type = SETTING_TEXT,

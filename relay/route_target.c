@@ -19,13 +19,6 @@ static const struct {
     { "verified", CLIENT_TLS_VERIFIED },
 };
 
-static int hex_digit(char byte)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *found = memchr(digits, ascii_lower(byte), 16);
-    return found != NULL ? (int)(found - digits) : -1;
-}
-
 /* RFC 3986, 2.1. Control bytes have no place in AUTH. */
 static bool decode(struct text text, const char *what, char out_text[256],
                    struct error *error)
@@ -34,8 +27,10 @@ static bool decode(struct text text, const char *what, char out_text[256],
     for (size_t i = 0; i < text.length; i++) {
         int byte = (unsigned char)text.data[i];
         if (byte == '%') {
-            int high = i + 2 < text.length ? hex_digit(text.data[i + 1]) : -1;
-            int low = i + 2 < text.length ? hex_digit(text.data[i + 2]) : -1;
+            int high =
+                i + 2 < text.length ? ascii_hex_value(text.data[i + 1]) : -1;
+            int low =
+                i + 2 < text.length ? ascii_hex_value(text.data[i + 2]) : -1;
             if (high < 0 || low < 0) {
                 return error_set(error,
                                  "\"%%\" in the %s must be followed by two "

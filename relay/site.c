@@ -268,6 +268,13 @@ static bool may_finish(void *owner)
     return site->handler->may_finish(site->owner);
 }
 
+/* It is on no transaction any more. */
+static void release(struct site *site, const struct delivery *delivery)
+{
+    site->busy_count--;
+    site->held_bytes -= delivery->part_bytes;
+}
+
 /* The first piece is for the signature. */
 static void fill_wire(struct site_transaction *transaction,
                       const struct delivery *first, bool to_7bit,
@@ -412,8 +419,7 @@ static void undo_transaction(struct site_transaction *transaction)
     site->handler->on_end(site->owner, transaction->account_id);
     for (size_t i = transaction->wire.recipient_count; i > 0; i--) {
         struct delivery *delivery = transaction->deliveries[i - 1];
-        site->busy_count--;
-        site->held_bytes -= delivery->part_bytes;
+        release(site, delivery);
         enqueue(site, delivery, true);
     }
     end_transaction(transaction);
@@ -446,8 +452,7 @@ static void defer_unsigned(struct site_transaction *transaction,
     site->handler->on_end(site->owner, transaction->account_id);
     for (size_t i = 0; i < transaction->wire.recipient_count; i++) {
         struct delivery *delivery = transaction->deliveries[i];
-        site->busy_count--;
-        site->held_bytes -= delivery->part_bytes;
+        release(site, delivery);
         report_attempt(site, delivery, &facts, &outcome);
     }
     end_transaction(transaction);
@@ -523,7 +528,7 @@ static struct site_transaction *begin_early(struct site *site,
     struct arena *arena = early->arena;
     early->arena = NULL;
     struct site_transaction *transaction =
-        begin_transaction(site, first, early->to_7bit, &early->copy, arena);
+        begin_transaction(site, first, false, &early->copy, arena);
     transaction->early = early;
     if (early->is_signed) {
         transaction->pieces[0] = early->fields;
@@ -646,8 +651,7 @@ static void on_transaction_done(void *owner,
         facts.peer_has_dsn = wire->peer_has_dsn &&
                              !held_message_has_return_paths(delivery->message);
         const struct smtp_outcome *outcome = &wire->recipients[i].outcome;
-        site->busy_count--;
-        site->held_bytes -= delivery->part_bytes;
+        release(site, delivery);
         if (outcome->is_untried) { /* RCPTMAX: goes with the next one */
             enqueue(site, delivery, true);
             continue;
@@ -811,8 +815,7 @@ static void deliver_locally(struct site_transaction *transaction)
     site->handler->on_end(site->owner, transaction->account_id);
     for (size_t i = 0; i < wire->recipient_count; i++) {
         struct delivery *delivery = transaction->deliveries[i];
-        site->busy_count--;
-        site->held_bytes -= delivery->part_bytes;
+        release(site, delivery);
         facts.queue_milliseconds =
             milliseconds_between(delivery->ready_monotonic, clock_monotonic());
         report_attempt(site, delivery, &facts, &outcome);

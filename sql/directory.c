@@ -504,8 +504,7 @@ static void add_dkim_key(struct directory *directory,
     struct directory_dkim_key *key =
         arena_alloc(directory->arena, sizeof(*key));
     key->selector = row->b;
-    key->algorithm = row->c;
-    key->sealed = row->d;
+    key->sealed = row->c;
     key->next = domain->keys;
     domain->keys = key;
 }
@@ -561,7 +560,7 @@ static const struct row_kind {
     { "network", true, add_network }, /* a range */
     /* a name, b return host, c link URL, d what is right in DNS */
     { "domain", true, add_domain },
-    /* a domain, b selector, c algorithm, d sealed key */
+    /* a domain, b selector, c sealed key */
     { "dkim_key", true, add_dkim_key },
     { "inbound_route", true, add_inbound_route }, /* a address, b target */
     { "route", false, add_route }, /* a destination, b target */

@@ -74,7 +74,6 @@ struct directory_credential {
 /* A key that signs a domain's mail. */
 struct directory_dkim_key {
     const char *selector;
-    const char *algorithm; /* as in a=: "rsa-sha256" */
     const char *sealed; /* the private half, in hexadecimal */
     const struct directory_dkim_key *next;
 };

@@ -31,7 +31,6 @@ static void on_rows(void *owner, enum database_result result,
             .return_is_right = rows_boolean(rows, i, "return_is_right"),
             .link_is_right = rows_boolean(rows, i, "link_is_right"),
             .selector = rows_copy(rows, i, "selector", arena),
-            .algorithm = rows_copy(rows, i, "algorithm", arena),
             .state = rows_copy(rows, i, "state", arena),
             .record = rows_copy(rows, i, "record", arena),
         };

@@ -21,7 +21,6 @@ struct claimed_domain_row {
     bool return_is_right;
     bool link_is_right;
     const char *selector; /* or NULL, as the next three */
-    const char *algorithm;
     const char *state;
     const char *record;
 };

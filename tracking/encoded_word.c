@@ -64,22 +64,14 @@ static size_t take_word(struct text text, struct encoded_word *out_word)
     return payload_end + 2;
 }
 
-static int hex_value(char byte)
-{
-    char lower = ascii_lower(byte);
-    return ascii_is_digit(lower)          ? lower - '0'
-           : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10
-                                          : -1;
-}
-
 /* The byte that stands at the start of a Q payload (RFC 2047, 4.2); an "=" that
  * begins no code is itself. Returns the length of what stands for it. */
 static size_t take_q_byte(struct text payload, char *out_byte)
 {
     char first = payload.data[0];
     if (first == '=' && payload.length >= 3) {
-        int high = hex_value(payload.data[1]);
-        int low = hex_value(payload.data[2]);
+        int high = ascii_hex_value(payload.data[1]);
+        int low = ascii_hex_value(payload.data[2]);
         if (high >= 0 && low >= 0) {
             *out_byte = (char)(high << 4 | low);
             return 3;

@@ -5,9 +5,9 @@
  * How a text looks when it is compared: small letters; an address is "@"; all
  * punctuation but . / @ # % + & is a space, apostrophes are gone, white space
  * is one space, and there is one at both ends. So " spam" is a word's
- * beginning and "doesnt" is "doesn't". Of a URL only the host is
- * left. One "*" in a phrase stands for up to 60
- * octets. A phrase has at least three octets on each side of it.
+ * beginning and "doesnt" is "doesn't". Of a URL only the host is left. One "*"
+ * in a phrase stands for up to 60 octets; the phrase has at least three octets
+ * on each side of it.
  */
 #ifndef BATON_TRACKING_PHRASE_H
 #define BATON_TRACKING_PHRASE_H

@@ -54,23 +54,14 @@ static struct unit encode_unit(struct text rest, bool at_line_start)
     return plain_unit(rest, 1);
 }
 
-static int hex_value(char byte)
-{
-    char lower = ascii_lower(byte);
-    if (ascii_is_digit(lower)) {
-        return lower - '0';
-    }
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* The byte that a code at the start of rest stands for, or -1. */
 static int read_code(struct text rest)
 {
     if (rest.length < 3 || rest.data[0] != '=') {
         return -1;
     }
-    int high = hex_value(rest.data[1]);
-    int low = hex_value(rest.data[2]);
+    int high = ascii_hex_value(rest.data[1]);
+    int low = ascii_hex_value(rest.data[2]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

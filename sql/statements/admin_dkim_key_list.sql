@@ -1,9 +1,9 @@
 -- The keys of a domain, those that sign first; retired ones for a week, as long as
 -- what they signed may be on its way.
--- Columns: selector, algorithm, state, record, created_at, retired_at
+-- Columns: selector, state, record
 -- $1 account_id bigint
 -- $2 domain text
-SELECT selector, algorithm, state, record, created_at, retired_at
+SELECT selector, state, record
 FROM baton.dkim_key
 WHERE account_id = $1::bigint AND domain = $2::text
   AND (state <> 'retired' OR retired_at > now() - interval '7 days')

@@ -24,8 +24,8 @@ FROM (
                      CASE WHEN link_is_right THEN 'link' END)
     FROM baton.domain
     UNION ALL
-    SELECT 6, 'dkim_key', account_id, domain, selector, algorithm,
-           encode(private_key, 'hex')
+    SELECT 6, 'dkim_key', account_id, domain, selector,
+           encode(private_key, 'hex'), ''
     FROM baton.dkim_key
     WHERE state = 'signing'
     UNION ALL

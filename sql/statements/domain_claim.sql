@@ -1,7 +1,7 @@
 -- Take domains whose check is due and that nobody else is checking: at most so
 -- many, those that wait longest first; one row a key, or one without.
 -- Columns: account_id, name, return_host, link_host, dkim_is_right,
---   return_is_right, link_is_right, selector, algorithm, state, record
+--   return_is_right, link_is_right, selector, state, record
 -- $1 now timestamptz
 -- $2 limit bigint
 WITH due AS (
@@ -20,7 +20,7 @@ WITH due AS (
 )
 SELECT taken.account_id, taken.name, taken.return_host, taken.link_host,
        taken.dkim_is_right, taken.return_is_right, taken.link_is_right,
-       dkim_key.selector, dkim_key.algorithm, dkim_key.state, dkim_key.record
+       dkim_key.selector, dkim_key.state, dkim_key.record
 FROM taken
 LEFT JOIN baton.dkim_key
     ON dkim_key.account_id = taken.account_id

@@ -133,6 +133,16 @@ def module_sink():
     sink.close()
 
 
+@pytest.fixture(scope="module")
+def sinks():
+    """A next hop with 8BITMIME, and one without."""
+    both = [Sink(name="eight.example"),
+            Sink(name="seven.example", extensions=("PIPELINING", "SMTPUTF8"))]
+    yield both
+    for sink in both:
+        sink.close()
+
+
 def stop_tracking(baton):
     baton.sql("UPDATE baton.account SET settings = settings ||"
               """ '{"track_opens": "off", "track_clicks": "off"}'""")

@@ -18,7 +18,6 @@ from rewriting_oracle import (Difference, check_links, compare_bytes,
                               compare_documents, decode_body, read_html, require,
                               split_message, target_of)
 from scale import scale
-from sink import Sink
 from test_corpus import CORPORA, MISSING, files, read
 
 gi.require_version("GMime", "3.0")
@@ -37,16 +36,6 @@ CONTROL = re.compile(
     "?:configuration-set|message-tags|list-management-options)|x-msys-api|x-xs(?:"
     "mailingid|messageid|data)")
 OF_A_PART = ("mime-version", "content-type", "content-transfer-encoding")
-
-
-@pytest.fixture(scope="module")
-def sinks():
-    """A next hop with 8BITMIME, and one without."""
-    both = [Sink(name="eight.example"),
-            Sink(name="seven.example", extensions=("PIPELINING", "SMTPUTF8"))]
-    yield both
-    for sink in both:
-        sink.close()
 
 
 @pytest.fixture(scope="module")

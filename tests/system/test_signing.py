@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from instance import PASSWORD, USER, add_account
 from nameserver import Nameserver
-from sink import Sink
 from test_corpus import CORPORA, MISSING, files, read
 from verifiers import (ED25519, RSA, algorithms, count_passes, faults_of,
                        opendkim_reads, verify)
@@ -93,16 +92,6 @@ class Signing:
     def close(self, postgres):
         close_all([self.baton], postgres)
         self.nameserver.close()
-
-
-@pytest.fixture(scope="module")
-def sinks():
-    """A next hop with 8BITMIME, and one without."""
-    both = [Sink(name="eight.example"),
-            Sink(name="seven.example", extensions=("PIPELINING", "SMTPUTF8"))]
-    yield both
-    for sink in both:
-        sink.close()
 
 
 @pytest.fixture(scope="module")

