@@ -49,15 +49,26 @@ JOIN baton.account a USING (account_id);
 
 COMMENT ON VIEW report.domain IS
     'Sender domains, and what DNS said about them when it was asked last.';
+COMMENT ON COLUMN report.domain.account_id IS 'Whose it is.';
+COMMENT ON COLUMN report.domain.account IS 'The account''s name.';
+COMMENT ON COLUMN report.domain.domain IS
+    'What the account may write from, with all that lies under it.';
 COMMENT ON COLUMN report.domain.return_host IS
     'Where bounces of its mail come back to, once its records are right.';
 COMMENT ON COLUMN report.domain.link_host IS
     'Where links in its mail lead to, once its records are right.';
+COMMENT ON COLUMN report.domain.return_is_right IS
+    'Bounces come back to us, and SPF passes.';
+COMMENT ON COLUMN report.domain.link_is_right IS 'Links lead to us.';
+COMMENT ON COLUMN report.domain.dkim_is_right IS
+    'Every key that signs is published.';
+COMMENT ON COLUMN report.domain.checked_at IS
+    'When DNS was asked last; NULL: not yet.';
 COMMENT ON COLUMN report.domain.broken_at IS
     'Since when something is no longer right that was; NULL: nothing is.';
 COMMENT ON COLUMN report.domain.findings IS
-    'For each of dkim, spf, dmarc, return_path and link: state, what was found, '
-    'and what to do.';
+    'For each thing that is published: its state, what was found, what to do.';
+COMMENT ON COLUMN report.domain.created_at IS 'When it was added.';
 
 CREATE VIEW report.dkim_key AS
 SELECT k.account_id, a.name AS account, k.domain, k.selector, k.algorithm,
@@ -67,7 +78,16 @@ JOIN baton.account a USING (account_id);
 
 COMMENT ON VIEW report.dkim_key IS
     'The keys that mail is signed with; the private halves are not shown.';
+COMMENT ON COLUMN report.dkim_key.account_id IS 'Whose it is.';
+COMMENT ON COLUMN report.dkim_key.account IS 'The account''s name.';
+COMMENT ON COLUMN report.dkim_key.domain IS 'The domain whose mail it signs.';
+COMMENT ON COLUMN report.dkim_key.selector IS
+    'Its name: the record stands at SELECTOR._domainkey.DOMAIN.';
+COMMENT ON COLUMN report.dkim_key.algorithm IS
+    'rsa-sha256 or ed25519-sha256.';
 COMMENT ON COLUMN report.dkim_key.state IS
     'signing; next (waits until DNS has it); retired (signs nothing more).';
-COMMENT ON COLUMN report.dkim_key.record IS
-    'The TXT record of SELECTOR._domainkey.DOMAIN.';
+COMMENT ON COLUMN report.dkim_key.record IS 'What its TXT record says.';
+COMMENT ON COLUMN report.dkim_key.created_at IS 'When it was made.';
+COMMENT ON COLUMN report.dkim_key.retired_at IS
+    'When it signed for the last time; NULL: it still does, or is to.';
