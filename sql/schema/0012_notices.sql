@@ -2,7 +2,7 @@
 -- written down in the transaction that ends the delivery and deleted when the
 -- message about them is stored. The first of an account in a period are told one
 -- by one, the others in one digest for each addressee when the period is over
--- (docs/decisions/0018-notices.md).
+-- (docs/decisions/0019-notices.md).
 
 -- A failure and whom it is told. notice_id: the notice that tells it; NULL: it
 -- waits.
