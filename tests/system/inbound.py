@@ -23,6 +23,8 @@ def make(factory, sink, settings=None, **keywords):
 
 def prepare(baton):
     demo = account_of(baton, USER)
+    baton.sql("UPDATE baton.account"
+              " SET settings = settings - 'suppress_hard_bounces'")
     baton.sql("INSERT INTO baton.domain (account_id, name)"
               " VALUES (%s, 'sender.example')", demo)
     baton.sql("INSERT INTO baton.message_group (account_id, name, kind)"
