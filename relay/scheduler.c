@@ -401,8 +401,24 @@ static bool is_wanted(void *owner, struct delivery *delivery)
     return false;
 }
 
+static bool is_still_wanted(void *owner, const struct delivery *delivery)
+{
+    const struct scheduler *scheduler = owner;
+    const struct held_message *message = delivery->message;
+    const struct suppression *suppression = NULL;
+    if (message->policy->is_notice || was_cleared_just_now(delivery)) {
+        return true;
+    }
+    enum suppression_view view = suppression_cache_look(
+        scheduler->options.suppressions, message->account_id,
+        message->policy->group_id, delivery->recipient, &suppression);
+    return view == SUPPRESSION_NONE ||
+           (view == SUPPRESSION_FOUND && bypasses(delivery));
+}
+
 static const struct site_handler site_handler = {
     .is_wanted = is_wanted,
+    .is_still_wanted = is_still_wanted,
     .on_attempt = on_attempt,
     .may_send = may_send,
     .may_finish = may_finish,

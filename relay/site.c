@@ -28,6 +28,8 @@
 #define FAILURES_PER_TURN 50
 /* Copies that are signed, or being signed, before a connection asks. */
 #define PREPARED_MAX 16
+/* What is ready for longer is asked about again before it leaves. */
+#define ASKED_AGAIN_MILLISECONDS 300
 
 /* The deliveries of one account that wait in one lane of a site. */
 struct account_queue {
@@ -581,6 +583,33 @@ static void undo_unfit(struct site *site)
     }
 }
 
+/* What waits for its connection or for the rate may be suppressed meanwhile: it
+ * goes back to its queue, where that is met. */
+static void undo_unwanted(struct site *site)
+{
+    int64_t before = clock_monotonic() - ASKED_AGAIN_MILLISECONDS *
+                                             CLOCK_MILLISECOND * clock_rate();
+    struct list_link *previous = NULL;
+    for (struct list_link *link = site->prepared.last; link != NULL;
+         link = previous) {
+        bool is_wanted_still = true;
+        previous = link->previous;
+        struct site_transaction *transaction =
+            LIST_ITEM(link, struct site_transaction, link);
+        if (transaction->taken_monotonic > before) {
+            continue;
+        }
+        for (size_t i = 0; i < transaction->wire.recipient_count; i++) {
+            is_wanted_still =
+                is_wanted_still && site->handler->is_still_wanted(
+                                       site->owner, transaction->deliveries[i]);
+        }
+        if (!is_wanted_still) {
+            undo_transaction(transaction);
+        }
+    }
+}
+
 /* Signatures are begun ahead, so that a connection does not wait for each; what
  * needs none is ready at once. */
 static void prepare(struct site *site)
@@ -610,6 +639,7 @@ static struct smtp_client_transaction *take_work(void *owner,
         return NULL;
     }
     undo_unfit(site);
+    undo_unwanted(site);
     prepare(site);
     if (site->prepared.first == NULL || !passes_rate(site)) {
         return NULL;

@@ -49,6 +49,9 @@ struct site_handler {
     /* Is this delivery, which was just taken out of its queue, to be sent? If
      * not, it is the callee's to put it somewhere. */
     bool (*is_wanted)(void *owner, struct delivery *delivery);
+    /* Is it still, after it waited, ready to be sent? If that is not sure it
+     * goes back to its queue, and is asked about as above. */
+    bool (*is_still_wanted)(void *owner, const struct delivery *delivery);
     /* May work be sent now (the lease holds, we are not draining)? */
     bool (*may_send)(void *owner);
     /* May what is on the wire get its final dot (the lease holds)? */

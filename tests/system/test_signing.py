@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 import threading
+import time
 
 import pytest
 
@@ -771,3 +772,47 @@ def check_that_keys_cannot_be_moved(baton, sink):
         baton, "moved@rcpt.example")
     assert len(sink.tried) == count
     baton.cli("queue", "cancel", "--domain", "rcpt.example")
+
+
+# Suppressed, when it was signed already
+
+def test_u5_what_was_signed_ahead_is_not_sent(factory, postgres, make_sink):
+    """Signed copies wait for the only connection: who is suppressed meanwhile
+    gets nothing, and the others get theirs."""
+    gate = threading.Event()
+    sink = make_sink(on={"message": lambda session, message: gate.wait(30) and None})
+    made = Signing(factory, [sink], {"*": f"smtp://127.0.0.1:{sink.port}"},
+                   settings={"server": {"workers": "1"},
+                             "delivery": {"connections_per_site": "1"}})
+    baton = made.baton
+    try:
+        recipients = [f"r{i}@rcpt.example" for i in range(6)]
+        baton.cli("queue", "suspend", "--domain", "rcpt.example")
+        for one in recipients:
+            baton.submit(mail.message(one, mail.part(HTML)), [one])
+        baton.cli("queue", "resume", "--domain", "rcpt.example")
+        wait_until(lambda: sink.tried, "the first one to hang")
+        first = sink.tried[0].recipients[0]
+        victims = [one for one in recipients if one != first][1:3]
+        for one in victims:
+            baton.sql("INSERT INTO baton.suppression (account_id, address, reason)"
+                      " SELECT account_id, %s, 'manual' FROM baton.account", one)
+        with baton.session() as session:  # until the worker knows of it
+
+            def is_known(one):
+                session.envelope("a@sender.example", one)
+                return session.data(mail.message(one, mail.part(HTML)),
+                                    None).code == 550
+            began = time.monotonic()
+            for one in victims:
+                wait_until(lambda: is_known(one), "the suppression")
+            wait_until(lambda: time.monotonic() > began + 1.5, "the second that "
+                       "suppressions may take (U5)")
+        gate.set()
+        baton.wait_for_empty_queue(30)
+        sent = [one.recipients[0] for one in sink.messages]
+        assert sorted(sent) == sorted(set(recipients) - set(victims))
+    finally:
+        gate.set()
+        close_all([baton], postgres)
+        made.nameserver.close()

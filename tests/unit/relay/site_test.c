@@ -83,8 +83,16 @@ static bool is_wanted(void *owner, struct delivery *delivery)
     return true;
 }
 
+static bool is_still_wanted(void *owner, const struct delivery *delivery)
+{
+    (void)owner;
+    (void)delivery;
+    return true;
+}
+
 static const struct site_handler handler = {
     .is_wanted = is_wanted,
+    .is_still_wanted = is_still_wanted,
     .on_attempt = on_attempt,
     .may_send = may_send,
     .may_finish = may_send,
