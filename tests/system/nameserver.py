@@ -16,8 +16,9 @@ import dnslib.server
 
 
 class Resolver(dnslib.server.BaseResolver):
-    def __init__(self, records):
+    def __init__(self, records, ttl):
         self.records = records
+        self.ttl = ttl
         self.questions = []
         for name, values in records.items():
             self.check(name, values)
@@ -46,7 +47,7 @@ class Resolver(dnslib.server.BaseResolver):
                  if record.split()[0] in (kind, "CNAME")]
         for record in found:
             reply.add_answer(*dnslib.RR.fromZone(
-                f"{name}. 60 IN {self.absolute(record)}"))
+                f"{name}. {self.ttl} IN {self.absolute(record)}"))
             if record.startswith("CNAME"):
                 self.add_target(reply, record, kind)
         if not found:
@@ -59,7 +60,7 @@ class Resolver(dnslib.server.BaseResolver):
         for record in self.records.get(target, []):
             if record.split()[0] == kind:
                 reply.add_answer(*dnslib.RR.fromZone(
-                    f"{target}. 60 IN {self.absolute(record)}"))
+                    f"{target}. {self.ttl} IN {self.absolute(record)}"))
 
     @staticmethod
     def absolute(record):
@@ -71,16 +72,15 @@ class Resolver(dnslib.server.BaseResolver):
             words[-1] += "."
         return " ".join(words)
 
-    @staticmethod
-    def add_authority(reply):
+    def add_authority(self, reply):
         reply.add_auth(*dnslib.RR.fromZone(
-            "example. 60 IN SOA ns.example. host.example. 1 60 60 60 1"))
+            f"example. {self.ttl} IN SOA ns.example. host.example. 1 60 60 60 1"))
 
 
 class Nameserver:
-    def __init__(self, records):
+    def __init__(self, records, ttl=60):
         self.resolver = Resolver({name.lower(): list(values)
-                                  for name, values in records.items()})
+                                  for name, values in records.items()}, ttl)
         quiet = dnslib.server.DNSLogger(log="-request,-reply,-truncated,-error,"
                                         "-recv,-send,-data", prefix=False)
         for _ in range(20):

@@ -35,7 +35,7 @@ SETTINGS = {
 @pytest.fixture
 def names():
     """A DNS whose records the test changes: names.publish, names.remove."""
-    server = Nameserver(dict(OURS))
+    server = Nameserver(dict(OURS), ttl=1)
     yield server
     server.close()
 
