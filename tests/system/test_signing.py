@@ -668,7 +668,8 @@ def test_d6_new_keys(rotating, tmp_path):
 @pytest.mark.parametrize("end", ["kill", "drain"])
 def test_r5_ended_while_it_signs(rotating, tmp_path, end):
     """Nothing is lost, and all that came is signed; nothing comes twice but what
-    was on the wire when everything was killed."""
+    was on the wire when everything was killed, or had come and was not yet
+    written down."""
     baton, sink = rotating.baton, rotating.sinks[0]
     recipients = [f"r{i}@rcpt.example" for i in range(200)]
     baton.cli("queue", "suspend", "--domain", "rcpt.example")
@@ -694,7 +695,7 @@ def test_r5_ended_while_it_signs(rotating, tmp_path, end):
                >= set(recipients), "all messages", 60)
     baton.wait_for_empty_queue(30)
     twice = len(sink.messages) - len(recipients)
-    assert twice == 0 or end == "kill" and twice <= CONNECTIONS
+    assert twice == 0 or end == "kill" and twice <= 20 + CONNECTIONS
     passes = rotating.check(tmp_path, {f"{index}.eml": one.data for index, one
                                        in enumerate(sink.messages)})
     assert passes == {one: len(sink.messages) for one in algorithms()}
