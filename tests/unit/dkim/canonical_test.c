@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "core/memory.h"
+#include "tests/unit/corpora.h"
 
 static void collect(void *owner, struct text piece)
 {
@@ -184,23 +185,10 @@ static void check_message(const char *folder, const char *number,
 
 static void corpora_hold(void **state)
 {
-    const char *chosen = getenv("BATON_CORPORA");
-    const char *end = strstr(__FILE__, "tests/unit/");
-    char folder[800];
-    struct stat status;
+    char folder[CORPORA_PATH_SIZE];
     (void)state;
-    if (chosen != NULL) {
-        snprintf(folder, sizeof(folder), "%s/dkim-vectors/canon", chosen);
-    } else {
-        snprintf(folder, sizeof(folder),
-                 "%.*s../shared/corpora/dkim-vectors/canon",
-                 (int)(end != NULL ? end - __FILE__ : 0), __FILE__);
-    }
-    if (stat(folder, &status) != 0) {
-        print_message("%s is not there: set BATON_CORPORA; skipped\n", folder);
-        skip();
-    }
-    char pattern[1000];
+    corpora_find("dkim-vectors/canon", folder);
+    char pattern[CORPORA_PATH_SIZE + 16];
     glob_t messages;
     snprintf(pattern, sizeof(pattern), "%s/email.*", folder);
     assert_int_equal(glob(pattern, 0, NULL, &messages), 0);

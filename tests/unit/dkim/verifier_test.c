@@ -22,6 +22,7 @@
 #include "core/memory.h"
 #include "dkim/public_key.h"
 #include "dkim/signer.h"
+#include "tests/unit/corpora.h"
 
 #define NOW (1700000000LL * CLOCK_SECOND)
 
@@ -518,23 +519,11 @@ static void check_file(const char *path)
 
 static void corpora_verify(void **state)
 {
-    const char *chosen = getenv("BATON_CORPORA");
-    const char *end = strstr(__FILE__, "tests/unit/");
-    char folder[800];
-    char pattern[1000];
-    struct stat status;
+    char folder[CORPORA_PATH_SIZE];
+    char pattern[CORPORA_PATH_SIZE + 16];
     glob_t files;
     (void)state;
-    if (chosen != NULL) {
-        snprintf(folder, sizeof(folder), "%s/dkim-vectors", chosen);
-    } else {
-        snprintf(folder, sizeof(folder), "%.*s../shared/corpora/dkim-vectors",
-                 (int)(end != NULL ? end - __FILE__ : 0), __FILE__);
-    }
-    if (stat(folder, &status) != 0) {
-        print_message("%s is not there: set BATON_CORPORA; skipped\n", folder);
-        skip();
-    }
+    corpora_find("dkim-vectors", folder);
     snprintf(pattern, sizeof(pattern), "%s/mailauth-*.txt", folder);
     assert_int_equal(glob(pattern, 0, NULL, &files), 0);
     for (size_t i = 0; i < files.gl_pathc; i++) {
@@ -546,21 +535,11 @@ static void corpora_verify(void **state)
 /* MimeKit's copy of the same example, and its key as PEM. */
 static void mimekit_verifies(void **state)
 {
-    const char *chosen = getenv("BATON_CORPORA");
-    const char *end = strstr(__FILE__, "tests/unit/");
-    char path[1000];
-    struct stat status;
+    char path[CORPORA_PATH_SIZE];
     struct buffer message = { 0 };
     struct buffer pem = { 0 };
     (void)state;
-    snprintf(path, sizeof(path),
-             "%.*s%s/dkim-vectors/mimekit-rfc8463-example.msg",
-             chosen != NULL || end == NULL ? 0 : (int)(end - __FILE__),
-             __FILE__, chosen != NULL ? chosen : "../shared/corpora");
-    if (stat(path, &status) != 0) {
-        print_message("%s is not there: set BATON_CORPORA; skipped\n", path);
-        skip();
-    }
+    corpora_find("dkim-vectors/mimekit-rfc8463-example.msg", path);
     read_file(path, &message);
     struct dns_inquiry *inquiry =
         dns_inquiry_start(NULL, NULL, never_run, NULL);

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "core/memory.h"
+#include "tests/unit/corpora.h"
 #include "tests/unit/tracking/inspect_fixture.h"
 #include "tracking/body.h"
 #include "tracking/compose.h"
@@ -1269,26 +1270,11 @@ static int visit(const char *path, const struct stat *status, int kind,
     return 0;
 }
 
-/* __FILE__ is SOURCE/tests/unit/tracking/compose_test.c. */
-static char *corpora_folder(struct arena *arena)
-{
-    const char *chosen = getenv("BATON_CORPORA");
-    if (chosen) {
-        return arena_copy_string(arena, chosen);
-    }
-    const char *end = strstr(__FILE__, "tests/unit/");
-    int length = end ? (int)(end - __FILE__) : 0;
-    return arena_printf(arena, "%.*s../shared/corpora", length, __FILE__);
-}
-
 static void corpora_hold(void **state)
 {
-    char *folder = corpora_folder(*state);
-    struct stat status;
-    if (stat(folder, &status) != 0) {
-        print_message("%s is not there: set BATON_CORPORA; skipped\n", folder);
-        skip();
-    }
+    char folder[CORPORA_PATH_SIZE];
+    (void)state;
+    corpora_find("", folder);
     assert_int_equal(nftw(folder, visit, 16, FTW_PHYS), 0);
     print_message("%zu messages tried, %zu accepted, %zu converted, "
                   "%zu links tracked\n",

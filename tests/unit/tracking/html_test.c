@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "core/memory.h"
+#include "tests/unit/corpora.h"
 #include "tests/unit/tracking/arena_fixture.h"
 #include "tracking/charset.h"
 #include "tracking/html.h"
@@ -391,18 +392,6 @@ static void text_is_readable(void **state)
 
 /* --- the corpora --- */
 
-/* __FILE__ is SOURCE/tests/unit/tracking/html_test.c. */
-static char *corpora_folder(struct arena *arena)
-{
-    const char *chosen = getenv("BATON_CORPORA");
-    if (chosen) {
-        return arena_copy_string(arena, chosen);
-    }
-    const char *end = strstr(__FILE__, "tests/unit/");
-    int length = end ? (int)(end - __FILE__) : 0;
-    return arena_printf(arena, "%.*s../shared/corpora", length, __FILE__);
-}
-
 static void read_whole(const char *path, struct buffer *out)
 {
     FILE *file = fopen(path, "rb");
@@ -530,12 +519,9 @@ static size_t compare_folder(const char *index, struct arena *arena)
 
 static void corpora_hold(void **state)
 {
-    char *folder = corpora_folder(*state);
-    struct stat status;
-    if (stat(folder, &status) != 0) {
-        print_message("%s is not there: set BATON_CORPORA; skipped\n", folder);
-        skip();
-    }
+    char folder[CORPORA_PATH_SIZE];
+    (void)state;
+    corpora_find("", folder);
     glob_t indexes;
     char *pattern = arena_printf(*state, "%s/html-*/links.tsv", folder);
     assert_int_equal(glob(pattern, 0, NULL, &indexes), 0);
