@@ -21,12 +21,18 @@ RETURN CASE p_kind WHEN 'bounced' THEN 1 WHEN 'deferred' THEN 2
                    WHEN 'autoreplied' THEN 4 WHEN 'complained' THEN 8
                    ELSE 16 END::smallint;
 
+-- What the next hop refused for good because it takes no mail from our address
+-- or domain (class reputation_block) is no failure of the recipient and has a
+-- counter of its own.
+ALTER TABLE baton.counter ADD COLUMN blocked bigint NOT NULL DEFAULT 0;
+
 -- The end of a delivery that another host had accepted, or had and we do not know
 -- it (yet): its queue row goes, so that it is not sent again. Returns whether it
 -- was its end. The queue row is locked before the delivery, as everywhere.
+-- p_is_block: which counter moves.
 CREATE FUNCTION baton.end_bounced(p_account bigint, p_delivery bigint,
                                   p_event bigint, p_at timestamptz,
-                                  p_reply text)
+                                  p_reply text, p_is_block boolean)
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_old baton.delivery;
@@ -62,9 +68,11 @@ BEGIN
     SET state = 'failed', finished_at = p_at, last_reply = p_reply
     WHERE account_id = p_account AND delivery_id = p_delivery;
     INSERT INTO baton.counter AS c (account_id, group_id, hour, shard, sent,
-                                    failed_permanent)
+                                    failed_permanent, blocked)
     SELECT p_account, v_old.group_id, hour, baton.counter_shard(p_event, 3),
-           sum(sent_step), sum(failed_step)
+           sum(sent_step),
+           sum(CASE WHEN p_is_block THEN 0 ELSE failed_step END),
+           sum(CASE WHEN p_is_block THEN failed_step ELSE 0 END)
     FROM (VALUES (date_trunc('hour', v_old.finished_at, 'UTC'), -1, 0),
                  (date_trunc('hour', p_at, 'UTC'), 0, 1))
         AS step (hour, sent_step, failed_step)
@@ -73,7 +81,8 @@ BEGIN
     ORDER BY hour
     ON CONFLICT (account_id, group_id, hour, shard) DO UPDATE
     SET sent = c.sent + EXCLUDED.sent,
-        failed_permanent = c.failed_permanent + EXCLUDED.failed_permanent;
+        failed_permanent = c.failed_permanent + EXCLUDED.failed_permanent,
+        blocked = c.blocked + EXCLUDED.blocked;
     RETURN true;
 END;
 $$;
@@ -87,11 +96,11 @@ CREATE FUNCTION baton.take_report(p_account bigint, p_delivery bigint,
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_delivery baton.delivery;
-    v_ended boolean := false;
 BEGIN
     IF p_kind = 'bounced' THEN
-        v_ended := baton.end_bounced(p_account, p_delivery, p_event, p_at,
-                                     p_reply);
+        PERFORM baton.end_bounced(p_account, p_delivery, p_event, p_at, p_reply,
+                                  coalesce(p_detail ->> 'class'
+                                           = 'reputation_block', false));
     END IF;
     UPDATE baton.delivery
     SET reports = reports | baton.report_bit(p_kind)
